@@ -1,0 +1,66 @@
+"""The `calltrack` command. One file per command or group; each is imported when it is called."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import click
+from sqlalchemy.exc import OperationalError
+
+from calltrack.errors import CalltrackError
+
+#: command → the module in this package that holds a click command of the same name (dashes as underscores), and its one line of help
+COMMANDS = {
+    "up": ("up", "Run the whole system in the foreground."),
+    "demo": ("demo", "Watch the whole system do its main job, on simulated providers."),
+    "env": ("env", "Print the resolved settings, secrets masked."),
+    "db": ("db", "Create and upgrade the database schema."),
+    "accounts": ("accounts", "Add, list, check, enable, disable and remove accounts."),
+    "sync": ("sync", "Sync calls from a provider."),
+    "runs": ("runs", "List, show, resume and cancel sync runs."),
+    "simulate": ("simulate", "Run the stand-in providers by themselves."),
+    "send-webhooks": ("send_webhooks", "Send signed webhooks, as a provider would."),
+    "shell": ("shell", "A Python shell with the Celery app, the tasks and a database session at hand."),
+    "queues": ("queues", "Print queue names for a worker's -Q, as the Procfile does."),
+    "doctor": ("doctor", "Check settings, database, broker, migrations and accounts."),
+}
+
+
+class Commands(click.Group):
+    """Imports a command's module only when it is called: `calltrack --help` stays quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        module = COMMANDS[cmd_name][0]
+        command = getattr(import_module(f"calltrack.cli.{module}"), module)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, about) for name, (_, about) in COMMANDS.items()])
+
+
+@click.group(cls=Commands)
+@click.version_option(package_name="calltrack")
+def calltrack() -> None:
+    """Every call from every call platform into your Postgres: once, correct, and provably complete."""
+
+
+def main() -> None:
+    """The console script: a fault that a person can mend is one sentence, never a traceback."""
+    try:
+        calltrack()
+    except CalltrackError as error:
+        sys.exit(f"calltrack: {error.message}")
+    except OperationalError as error:
+        sys.exit(f"calltrack: the database does not answer: {_first_line(error)} Check DATABASE_URL, or `calltrack doctor`.")
+
+
+def _first_line(error: OperationalError) -> str:
+    return str(error.orig).strip().splitlines()[0] if error.orig else "no reason given"

@@ -1,0 +1,38 @@
+"""What came back from a provider."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import orjson
+
+from calltrack.errors import UnreadableAnswer
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One HTTP response, whole. `headers` are case-insensitive where they come from the wire."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @cached_property
+    def json(self) -> Any:
+        """The body as JSON values. Raises `UnreadableAnswer` where it is cut off or no JSON at all."""
+        try:
+            return orjson.loads(self.body)
+        except orjson.JSONDecodeError:
+            raise UnreadableAnswer from None
+
+
+def dig(value: Any, path: str) -> Any:
+    """Follow a dotted path through dicts: `dig(answer.json, "data.results")`. "" is the value itself; absent is None."""
+    for key in path.split(".") if path else ():
+        if not isinstance(value, dict):
+            return None
+        value = value.get(key)
+    return value

@@ -1,0 +1,90 @@
+"""How a time range is asked for, and how it is walked by time of change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+
+@dataclass(frozen=True)
+class Window:
+    """A half-open range of time, aware UTC: since ≤ t < until."""
+
+    since: datetime
+    until: datetime
+
+
+#: (window, the account's zone) → the two texts that the provider wants
+Bounds = Callable[[Window, ZoneInfo], tuple[str, str]]
+
+
+def rfc3339(window: Window, zone: ZoneInfo) -> tuple[str, str]:
+    """`2026-03-01T14:00:00.000000Z`, whatever the account's zone."""
+    return _z(window.since), _z(window.until)
+
+
+def _z(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def local_seconds(window: Window, zone: ZoneInfo) -> tuple[str, str]:
+    """`2026-03-01 09:00:00` in the account's zone, for providers whose times are local and unlabelled.
+
+    When clocks go back, an hour of local time happens twice and the provider cannot tell the two apart. The range is
+    then asked for wider, by the hour, so that no call falls between two slices: seeing a call twice is harmless.
+    """
+    since, until = _widened(window, zone)
+    return since.strftime("%Y-%m-%d %H:%M:%S"), (until + timedelta(seconds=1)).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def local_days(window: Window, zone: ZoneInfo) -> tuple[str, str]:
+    """`2026-03-01` in the account's zone, both days included."""
+    since, until = _widened(window, zone)
+    return since.strftime("%Y-%m-%d"), until.strftime("%Y-%m-%d")
+
+
+def _widened(window: Window, zone: ZoneInfo) -> tuple[datetime, datetime]:
+    """The range on the account's wall clock, without zone, covering every local reading of it."""
+    fold = timedelta(hours=3)
+    before = _wall(window.since, zone) - max(timedelta(), _offset(window.since, zone) - _offset(window.since + fold, zone))
+    after = _wall(window.until, zone) + max(timedelta(), _offset(window.until - fold, zone) - _offset(window.until, zone))
+    return before, after
+
+
+def _wall(moment: datetime, zone: ZoneInfo) -> datetime:
+    return moment.astimezone(zone).replace(tzinfo=None)
+
+
+def _offset(moment: datetime, zone: ZoneInfo) -> timedelta:
+    return moment.astimezone(zone).utcoffset() or timedelta()
+
+
+@dataclass(frozen=True)
+class TimeFilter:
+    """Two query parameters that select calls by their time, and whatever fixes the order meanwhile.
+
+    Ordered oldest first a range that ends in the past does not shift while it is read.
+    """
+
+    since: str
+    until: str
+    bounds: Bounds = rfc3339
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+    def params(self, window: Window, zone: ZoneInfo) -> dict[str, str]:
+        since, until = self.bounds(window, zone)
+        return {self.since: since, self.until: until, **self.extra}
+
+
+@dataclass(frozen=True)
+class NewestChangeFirst:
+    """For providers that can sort by time of change but not filter by it: read newest first, stop at the known.
+
+    A call that changes meanwhile moves to the front, and everything before it shifts by one: seen twice, never missed.
+    """
+
+    extra: Mapping[str, str]
+    #: the field of a (bare) record that says when it last changed
+    changed: str

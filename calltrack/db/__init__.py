@@ -1,0 +1,1 @@
+"""Postgres: tables, engine, credentials, accounts, and the bulk upsert."""

@@ -1,0 +1,126 @@
+"""The form that a provider fills in.
+
+A provider is declared, not programmed: one folder under `calltrack/providers/` holds a `PROVIDER = Provider(...)`, a
+`mapping.py` with `map_call` (and `map_delivery`), and fixtures. The folder's name is the provider's name, the URL segment,
+the value in the database, the queue prefix and the metric label; it is stored, so it never changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from calltrack.client.answer import Answer, dig
+from calltrack.client.auth import Auth
+from calltrack.client.pages import Pages
+from calltrack.client.windows import NewestChangeFirst, TimeFilter
+from calltrack.errors import UnreadableAnswer
+from calltrack.model import CallRecord
+from calltrack.signatures import Signature
+
+Raw = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One thing an account of this provider can, or must, have set (`calltrack accounts add … --set name=value`)."""
+
+    name: str
+    about: str
+    required: bool = False
+    secret: bool = False
+    default: str | None = None
+    #: raises `ValueError` with a sentence that says what to write instead
+    check: Callable[[str], object] | None = None
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a mapping may know of the account besides the record: its settings (no secrets) and its time zone."""
+
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The account's `timezone`, UTC where it has none."""
+        return ZoneInfo(self.settings.get("timezone") or "UTC")
+
+
+@dataclass(frozen=True)
+class Calls:
+    """How the provider lists calls."""
+
+    path: str
+    #: dotted path to the list of records in the body; "" where the body is the list
+    records: str
+    pages: Pages
+    filter: TimeFilter
+    #: set where the provider can list by time of change
+    changes: NewestChangeFirst | None = None
+    #: the key around each record (`{"call": {…}}` → "call"); "" where a record stands bare
+    wrapper: str = ""
+    #: raises the matching error where a body says "failed" although the status says 200
+    check: Callable[[Answer], None] | None = None
+
+    def read(self, answer: Answer) -> list[Raw]:
+        """The bare records of a page, as they came. Raises `UnreadableAnswer` where the list is not there."""
+        if self.check is not None:
+            self.check(answer)
+        records = dig(answer.json, self.records)
+        if not isinstance(records, list):
+            raise UnreadableAnswer("The provider's answer holds no list of calls.")
+        return [unwrap(record, self.wrapper) for record in records]
+
+
+def unwrap(record: Any, wrapper: str) -> Raw:
+    """The record inside `{wrapper: {…}}`, or itself where it stands bare."""
+    inner = record.get(wrapper) if wrapper and isinstance(record, dict) else None
+    bare = inner if isinstance(inner, dict) else record
+    return bare if isinstance(bare, dict) else {"unreadable": bare}
+
+
+@dataclass(frozen=True)
+class Webhook:
+    """How the provider's deliveries are verified and read."""
+
+    signature: Signature
+    #: (payload, event type, context) → the call. Raises `RejectRecord` or `NotACall`.
+    map_delivery: Callable[[Raw, str, Context], CallRecord]
+    #: where the event type may stand in the payload, first hit wins
+    event_fields: tuple[str, ...] = ("event", "event_type")
+    #: further doors besides /webhooks/<provider>: URL path → event type
+    paths: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Provider:
+    """Everything calltrack knows of a provider."""
+
+    name: str
+    title: str
+    #: the base as the provider's docs give it, without a trailing slash
+    api_url: str
+    settings: tuple[Setting, ...]
+    auth: Auth
+    #: budgets, all kept at once: "100/minute", "10/second", "5000/day"
+    rate_limits: tuple[str, ...]
+    #: how calls are listed, by dialect; an account's setting `dialect` chooses, the first is the default
+    dialects: Mapping[str, Calls]
+    webhook: Webhook
+    #: (bare record, context) → the call. Raises `RejectRecord`.
+    map_call: Callable[[Raw, Context], CallRecord]
+    #: raised by one whenever `map_call` or `map_delivery` reads differently: stored raw records are then worth mapping again
+    mapper_version: int = 1
+    #: no call of this provider is older: where a full sync begins
+    history: datetime = datetime(2008, 1, 1, tzinfo=UTC)
+    #: how far an incremental sync reaches back behind the last one, because calls are published and changed late
+    overlap: timedelta = timedelta(hours=24)
+    #: environment variable → what it sets: "api_url", "webhook_secret", a setting's name, or "enabled", "max_retries", "retry_delay"
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def calls(self, settings: Mapping[str, str]) -> Calls:
+        """The dialect of the list call that this account speaks."""
+        return self.dialects[settings.get("dialect") or next(iter(self.dialects))]

@@ -1,15 +1,52 @@
 PYTHON ?= python3
 BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
+CODE := calltrack tasks webhooks simulator migrations tests bench celeryconfig.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint clean
+.PHONY: help setup demo test lint bench constraints clean
 
 help:  ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / — /'
 
 setup: .venv/ready  ## make or refresh .venv
 
+demo: .venv/ready  ## watch the whole system do its main job (KEEP=1: it stays up afterwards)
+	@$(BIN)/calltrack demo $(if $(KEEP),--keep)
+
+test: .venv/ready-test lint  ## check and test everything
+	@$(BIN)/coverage erase
+	@$(BIN)/pytest --numprocesses 2 --durations 5 --cov --cov-report= $(T)
+	@$(BIN)/coverage report
+
+lint: .venv/ready-test  ## what needs no running: style, types, import directions
+	@$(BIN)/ruff format --check --quiet $(CODE) || { echo "Run: $(BIN)/ruff format $(CODE)"; exit 1; }
+	@$(BIN)/ruff check --quiet $(CODE)
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: .venv/ready  ## measure; prints ratios to the limits of this machine
+	@$(BIN)/python -m bench
+
+constraints:  ## resolve the dependencies anew (needs uv)
+	uv pip compile --universal --generate-hashes --no-header --no-annotate --python-version 3.11 --quiet \
+		--extra test pyproject.toml --output-file constraints-test.txt
+	echo setuptools | uv pip compile --universal --generate-hashes --no-header --no-annotate --python-version 3.11 --quiet \
+		--constraint constraints-test.txt pyproject.toml - --output-file constraints.txt
+
+clean:  ## remove .venv and everything that was made here
+	rm -rf .venv .calltrack .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+
 .venv/ready: pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
-	touch $@
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "calltrack needs Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=/path/to/python3"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing into .venv …"
+	@$(PIP) --require-hashes --requirement constraints.txt
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/ready-test: .venv/ready constraints-test.txt
+	@echo "Installing what the tests need …"
+	@$(PIP) --require-hashes --requirement constraints-test.txt
+	@touch $@

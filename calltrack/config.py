@@ -1,24 +1,30 @@
 """Settings, from the environment and `.env`. All that is missing or wrong is reported at once.
 
-Where `DATABASE_URL` or `REDIS_URL` is not set, the embedded servers under `CALLTRACK_HOME` are meant: while they run, their
-addresses stand in `CALLTRACK_HOME/servers.json`, and the key file in `CALLTRACK_HOME/secret_keys`.
+Where `DATABASE_URL` or `REDIS_URL` is not set, the embedded servers under `CALLTRACK_HOME` are meant: while they run,
+their addresses stand in `CALLTRACK_HOME/servers.json`, and the key file in `CALLTRACK_HOME/secret_keys`.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from dotenv import dotenv_values
 
 from calltrack.errors import FixConfiguration
 
 SERVERS_FILE = "servers.json"
+#: held by the process that runs the embedded servers, as long as it lives: so a left-over SERVERS_FILE is known
+SERVERS_LOCK = "servers.lock"
 KEYS_FILE = "secret_keys"
+SHORTEST_SECRET = 32
+LAST_PORT = 65535
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,7 @@ class Settings:
     #: the receiver's port
     port: int
     flower_port: int
-    #: "json" or "console"
+    #: "json", "console", or "": by where the log goes
     log_format: str
     #: the environment the settings were read from, `.env` included
     environ: Mapping[str, str]
@@ -48,13 +54,26 @@ class Settings:
         if missing:
             raise FixConfiguration(" ".join(WHAT_TO_DO[name] for name in missing))
 
+    @property
+    def variables(self) -> dict[str, str]:
+        """The settings by their names in the environment ("" for no value): all that another process needs of them."""
+        return {
+            "DATABASE_URL": self.database_url or "",
+            "REDIS_URL": self.redis_url or "",
+            "CELERY_BROKER_URL": self.broker_url or "",
+            "CALLTRACK_SECRET_KEYS": ",".join(f"{key_id}:{secret}" for key_id, secret in self.secret_keys.items()),
+            "CALLTRACK_HOME": str(self.home),
+            "PORT": str(self.port),
+            "FLOWER_PORT": str(self.flower_port),
+        }
+
 
 WHAT_TO_DO = {
     "database_url": "No database: start the embedded one with `calltrack up`, or set DATABASE_URL.",
     "redis_url": "No Redis: start the embedded one with `calltrack up`, or set REDIS_URL.",
     "broker_url": "No broker: start the embedded one with `calltrack up`, or set REDIS_URL or CELERY_BROKER_URL.",
-    "secret_keys": "No key to encrypt credentials with: set CALLTRACK_SECRET_KEYS to `id:secret` (32 characters or more; "
-    "make one with `python -c 'import secrets; print(secrets.token_urlsafe(32))'`).",
+    "secret_keys": "No key to encrypt credentials with: set CALLTRACK_SECRET_KEYS to `id:secret` (32 characters or "
+    "more; make one with `python -c 'import secrets; print(secrets.token_urlsafe(32))'`).",
 }
 
 
@@ -67,20 +86,24 @@ def settings() -> Settings:
 def load(environ: Mapping[str, str], directory: Path | None = None) -> Settings:
     """Read the settings; a real environment variable wins over `.env` in `directory` (by default the current one)."""
     dotenv = dotenv_values((directory or Path.cwd()) / ".env")
-    env = {key: value for key, value in {**dotenv, **environ}.items() if value}
+    return resolve({key: value for key, value in {**dotenv, **environ}.items() if value})
+
+
+def resolve(env: Mapping[str, str]) -> Settings:
+    """Read the settings from these variables alone, and from the state files of the home that they name."""
     faults: list[str] = []
-    home = Path(env.get("CALLTRACK_HOME", ".calltrack")).absolute()
-    embedded = _embedded(home)
-    redis_url = env.get("REDIS_URL") or embedded.get("REDIS_URL")
+    home = Path(env.get("CALLTRACK_HOME", ".calltrack")).expanduser().absolute()
+    embedded = embedded_servers(home)
+    redis_url = _url(env, "REDIS_URL", REDIS_SCHEMES, faults) or embedded.get("REDIS_URL")
     found = Settings(
-        database_url=env.get("DATABASE_URL") or embedded.get("DATABASE_URL"),
+        database_url=_database_url(env, faults) or embedded.get("DATABASE_URL"),
         redis_url=redis_url,
         broker_url=env.get("CELERY_BROKER_URL") or redis_url,
         secret_keys=_keys(env.get("CALLTRACK_SECRET_KEYS") or _key_file(home), faults),
         home=home,
         port=_port(env, "PORT", 8000, faults),
         flower_port=_port(env, "FLOWER_PORT", 5555, faults),
-        log_format=env.get("CALLTRACK_LOG", "").lower(),
+        log_format=_log_format(env, faults),
         environ=env,
     )
     if faults:
@@ -88,15 +111,25 @@ def load(environ: Mapping[str, str], directory: Path | None = None) -> Settings:
     return found
 
 
-def _embedded(home: Path) -> dict[str, str]:
-    """The addresses of the embedded servers, while they run."""
+def embedded_servers(home: Path) -> dict[str, Any]:
+    """The addresses of the embedded servers, by variable, and the `pid` of who runs them. Empty: nobody does."""
     try:
-        servers: dict[str, str] = json.loads((home / SERVERS_FILE).read_text())
+        servers: dict[str, Any] = json.loads((home / SERVERS_FILE).read_text())
+        return servers if is_locked(home / SERVERS_LOCK) else {}
     except FileNotFoundError:
         return {}
     except (OSError, ValueError):
         raise FixConfiguration(f"{home / SERVERS_FILE} cannot be read: check that it is yours, or remove it.") from None
-    return servers
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a living process holds this lock: the kernel lets go of it when its process ends, however it ends."""
+    with path.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def _key_file(home: Path) -> str:
@@ -113,16 +146,44 @@ def _keys(text: str, faults: list[str]) -> dict[str, str]:
     keys: dict[str, str] = {}
     for part in filter(None, (piece.strip() for piece in text.split(","))):
         key_id, colon, secret = part.partition(":")
-        if not colon or not key_id.isidentifier() or len(secret) < 32:
+        if not colon or not key_id.isidentifier() or len(secret) < SHORTEST_SECRET:
             faults.append("CALLTRACK_SECRET_KEYS must be a list of `id:secret`, each secret of 32 characters or more.")
+            break
+        if key_id in keys:
+            faults.append(f"CALLTRACK_SECRET_KEYS names the key {key_id!r} twice: give each secret an id of its own.")
             break
         keys[key_id] = secret
     return keys
 
 
+POSTGRES_SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
+REDIS_SCHEMES = ("redis", "rediss")
+
+
+def _database_url(env: Mapping[str, str], faults: list[str]) -> str | None:
+    """SQLAlchemy's spelling of the scheme is taken too, and made the one that psql understands."""
+    url = _url(env, "DATABASE_URL", POSTGRES_SCHEMES, faults)
+    return url and "postgresql:" + url.partition(":")[2]
+
+
+def _url(env: Mapping[str, str], name: str, schemes: tuple[str, ...], faults: list[str]) -> str | None:
+    """The URL as it stands. A wrong one is not quoted: it may hold a password."""
+    url = env.get(name)
+    if url and url.partition("://")[0] not in schemes:
+        faults.append(f"{name} must start with {schemes[0]}://.")
+    return url
+
+
 def _port(env: Mapping[str, str], name: str, default: int, faults: list[str]) -> int:
     text = env.get(name, str(default))
-    if not text.isdecimal() or int(text) > 65535:
+    if not text.isdecimal() or not 1 <= int(text) <= LAST_PORT:
         faults.append(f"{name} must be a port number, not {text!r}.")
         return default
     return int(text)
+
+
+def _log_format(env: Mapping[str, str], faults: list[str]) -> str:
+    text = env.get("CALLTRACK_LOG", "").lower()
+    if text not in ("", "json", "console"):
+        faults.append(f"CALLTRACK_LOG must be json or console, not {text!r}.")
+    return text

@@ -163,11 +163,15 @@ class Observation:
     landed_at: datetime
     #: blake2b-128 over the provider's record and the mapper version: equal means "said exactly this before"
     digest: bytes
+    mapper_version: int = 1
+    #: where the bytes lie: one of the two
+    page_id: int | None = None
+    delivery_id: int | None = None
 
     @property
-    def call_id(self) -> UUID:
-        """The row's id: every door computes the same one."""
-        return call_id(self.account_id, self.record.external_id)
+    def versioned(self) -> bool:
+        """Whether the provider itself says which version of the call this is."""
+        return self.record.provider_updated_at is not None
 
 
 def call_id(account_id: UUID, external_id: str) -> UUID:

@@ -1,14 +1,14 @@
 """The form that a provider fills in.
 
 A provider is declared, not programmed: one folder under `calltrack/providers/` holds a `PROVIDER = Provider(...)`, a
-`mapping.py` with `map_call` (and `map_delivery`), and fixtures. The folder's name is the provider's name, the URL segment,
-the value in the database, the queue prefix and the metric label; it is stored, so it never changes.
+`mapping.py` with `map_call` and `map_delivery`, and fixtures. The folder's name is the provider's name, the URL
+segment, the value in the database, the queue prefix and the metric label; it is stored, so it never changes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -71,8 +71,14 @@ class Calls:
             self.check(answer)
         records = dig(answer.json, self.records)
         if not isinstance(records, list):
+            if not records and self.pages.total(answer) == 0:
+                return []
             raise UnreadableAnswer("The provider's answer holds no list of calls.")
         return [unwrap(record, self.wrapper) for record in records]
+
+    def adjusted(self, settings: Mapping[str, str]) -> Calls:
+        """These calls as this account's settings want them (`page_size`, `offset_cap`)."""
+        return replace(self, pages=self.pages.adjusted(settings))
 
 
 def unwrap(record: Any, wrapper: str) -> Raw:
@@ -112,15 +118,15 @@ class Provider:
     webhook: Webhook
     #: (bare record, context) → the call. Raises `RejectRecord`.
     map_call: Callable[[Raw, Context], CallRecord]
-    #: raised by one whenever `map_call` or `map_delivery` reads differently: stored raw records are then worth mapping again
+    #: raised by one whenever the mapping reads differently: stored records are then worth mapping again
     mapper_version: int = 1
     #: no call of this provider is older: where a full sync begins
     history: datetime = datetime(2008, 1, 1, tzinfo=UTC)
     #: how far an incremental sync reaches back behind the last one, because calls are published and changed late
     overlap: timedelta = timedelta(hours=24)
-    #: environment variable → what it sets: "api_url", "webhook_secret", a setting's name, or "enabled", "max_retries", "retry_delay"
+    #: environment variable → what it sets: "api_url", "webhook_secret", "enabled", or the name of a setting
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def calls(self, settings: Mapping[str, str]) -> Calls:
-        """The dialect of the list call that this account speaks."""
-        return self.dialects[settings.get("dialect") or next(iter(self.dialects))]
+        """The dialect of the list call that this account speaks, with the account's own limits."""
+        return self.dialects[settings.get("dialect") or next(iter(self.dialects))].adjusted(settings)

@@ -6,14 +6,14 @@ A cursor is a small JSON object, kept in `sync_pages`: it never holds a URL, a h
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, Self
 from urllib.parse import parse_qs, urlsplit
 
 import requests
 
 from calltrack.client.answer import Answer, dig
-from calltrack.errors import SliceTooLarge, UnreadableAnswer
+from calltrack.errors import EndlessPages, SliceTooLarge, UnreadableAnswer
 
 Cursor = dict[str, Any]
 
@@ -34,7 +34,11 @@ class Pages(Protocol):
         ...
 
     def total(self, answer: Answer) -> int | None:
-        """How many records the slice has, where the provider says so."""
+        """How many records the slice has, where the provider says so (in whole pages, where it only says that)."""
+        ...
+
+    def adjusted(self, settings: Mapping[str, str]) -> Self:
+        """The same style, with the account's own limits."""
         ...
 
 
@@ -61,12 +65,22 @@ class LinkPages:
         return {self.param: str(cursor["page"]), self.size_param: str(self.size)}
 
     def next(self, cursor: Cursor, answer: Answer, count: int) -> Cursor | None:
+        """The page that the link named "next" asks for: none is the end, however full this page was."""
         page = self._page_of(answer.headers, "next")
-        return None if page is None else {"page": page}
+        if page is None:
+            return None
+        if page <= cursor["page"]:
+            raise EndlessPages
+        if count == 0:
+            raise UnreadableAnswer("The provider sent an empty page, and says that more follow.")
+        return {"page": page}
 
     def total(self, answer: Answer) -> int | None:
         last = self._page_of(answer.headers, "last")
         return None if last is None else last * self.size
+
+    def adjusted(self, settings: Mapping[str, str]) -> Self:
+        return replace(self, size=int(settings.get("page_size") or self.size))
 
     def _page_of(self, headers: Mapping[str, str], rel: str) -> int | None:
         for link in requests.utils.parse_header_links(headers.get("Link", "")):
@@ -102,15 +116,24 @@ class OffsetPages:
         return {self.param: str(cursor["offset"]), self.size_param: str(self.size)}
 
     def next(self, cursor: Cursor, answer: Answer, count: int) -> Cursor | None:
-        """The next offset. A page shorter than asked for is the last, unless the total says that there is more."""
+        """The next offset. Without a total, a page shorter than asked for is the last."""
         total = self.total(answer)
-        reached = int(cursor["offset"]) + count
         if self.cap is not None and total is not None and total > self.cap:
             raise SliceTooLarge
-        if count == 0 or (reached >= total if total is not None else count < self.size):
+        reached = int(cursor["offset"]) + count
+        if reached >= total if total is not None else count < self.size:
             return None
+        if count == 0:
+            raise UnreadableAnswer("The provider sent an empty page, and says that more follow.")
+        if self.cap is not None and reached > self.cap:
+            raise SliceTooLarge
         return {"offset": reached}
 
     def total(self, answer: Answer) -> int | None:
         total = dig(answer.json, self.total_path)
         return int(total) if str(total).isdecimal() else None
+
+    def adjusted(self, settings: Mapping[str, str]) -> Self:
+        size = int(settings.get("page_size") or self.size)
+        cap = self.cap and int(settings.get("offset_cap") or self.cap)
+        return replace(self, size=size, cap=cap)

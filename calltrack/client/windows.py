@@ -16,13 +16,21 @@ class Window:
     until: datetime
 
 
-#: (window, the account's zone) → the two texts that the provider wants
+#: (window, the account's zone) → the two texts that the provider wants. They may ask for more than the window, never
+#: for less: a call that is read twice is harmless.
 Bounds = Callable[[Window, ZoneInfo], tuple[str, str]]
 
+#: No provider's docs say whether a bound itself is inside. Each range begins a little earlier than it must, so that no
+#: call falls between two slices where it is not.
+_TICK = timedelta(milliseconds=1)
+_SECOND = timedelta(seconds=1)
+#: clocks go back by an hour almost everywhere, and nowhere by more than this
+_BACK = timedelta(hours=3)
 
-def rfc3339(window: Window, zone: ZoneInfo) -> tuple[str, str]:
+
+def rfc3339(window: Window, zone: ZoneInfo) -> tuple[str, str]:  # noqa: ARG001 - a form that all bounds share
     """`2026-03-01T14:00:00.000000Z`, whatever the account's zone."""
-    return _z(window.since), _z(window.until)
+    return _z(window.since - _TICK), _z(window.until)
 
 
 def _z(moment: datetime) -> str:
@@ -33,24 +41,24 @@ def local_seconds(window: Window, zone: ZoneInfo) -> tuple[str, str]:
     """`2026-03-01 09:00:00` in the account's zone, for providers whose times are local and unlabelled.
 
     When clocks go back, an hour of local time happens twice and the provider cannot tell the two apart. The range is
-    then asked for wider, by the hour, so that no call falls between two slices: seeing a call twice is harmless.
+    then asked for wider, by that hour, so that no call falls between two slices.
     """
     since, until = _widened(window, zone)
-    return since.strftime("%Y-%m-%d %H:%M:%S"), (until + timedelta(seconds=1)).strftime("%Y-%m-%d %H:%M:%S")
+    return f"{since - _SECOND:%Y-%m-%d %H:%M:%S}", f"{until + _SECOND:%Y-%m-%d %H:%M:%S}"
 
 
 def local_days(window: Window, zone: ZoneInfo) -> tuple[str, str]:
     """`2026-03-01` in the account's zone, both days included."""
     since, until = _widened(window, zone)
-    return since.strftime("%Y-%m-%d"), until.strftime("%Y-%m-%d")
+    return f"{since:%Y-%m-%d}", f"{until - timedelta.resolution:%Y-%m-%d}"
 
 
 def _widened(window: Window, zone: ZoneInfo) -> tuple[datetime, datetime]:
-    """The range on the account's wall clock, without zone, covering every local reading of it."""
-    fold = timedelta(hours=3)
-    before = _wall(window.since, zone) - max(timedelta(), _offset(window.since, zone) - _offset(window.since + fold, zone))
-    after = _wall(window.until, zone) + max(timedelta(), _offset(window.until - fold, zone) - _offset(window.until, zone))
-    return before, after
+    """The range on the account's wall clock, without zone, covering every reading of its times."""
+    ahead = _offset(window.since, zone) - _offset(window.since + _BACK, zone)
+    behind = _offset(window.until - _BACK, zone) - _offset(window.until, zone)
+    none = timedelta()
+    return _wall(window.since, zone) - max(none, ahead), _wall(window.until, zone) + max(none, behind)
 
 
 def _wall(moment: datetime, zone: ZoneInfo) -> datetime:

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
-from functools import cache
+import os
+from functools import cache, partial
+from typing import cast
 
-from sqlalchemy import Engine, create_engine, make_url
+import psycopg
+from psycopg.rows import TupleRow
+from sqlalchemy import URL, Connection, Engine, create_engine, make_url
+from sqlalchemy.exc import ArgumentError
 
 from calltrack.config import settings
+from calltrack.errors import FixConfiguration
 
 
 @cache
 def engine() -> Engine:
-    """The process's connections to Postgres."""
-    return connect(_database_url())
+    """The process's connections to Postgres. A forked child starts with none: two processes never share a socket."""
+    made = connect(_database_url())
+    os.register_at_fork(after_in_child=partial(made.dispose, close=False))
+    return made
 
 
 def connect(url: str, *, pool_size: int = 10) -> Engine:
-    """An engine on this database (libpq URL), in UTC, checked before each use so that a restarted server goes unnoticed."""
+    """An engine on this database (libpq URL), in UTC.
+
+    Connections are checked before each use, so that a server that was restarted goes unnoticed.
+    Raises `FixConfiguration` where the URL cannot be read.
+    """
     return create_engine(
-        make_url(url).set(drivername="postgresql+psycopg"),
+        _readable(url).set(drivername="postgresql+psycopg"),
         pool_pre_ping=True,
         pool_size=pool_size,
         max_overflow=10,
@@ -26,8 +38,24 @@ def connect(url: str, *, pool_size: int = 10) -> Engine:
     )
 
 
+def driver(connection: Connection) -> psycopg.Connection[TupleRow]:
+    """The psycopg connection inside, in the same transaction: for COPY and other things that only psycopg does."""
+    return cast("psycopg.Connection[TupleRow]", connection.connection.driver_connection)
+
+
 def _database_url() -> str:
     found = settings()
     found.needs("database_url")
     assert found.database_url is not None
     return found.database_url
+
+
+def _readable(url: str) -> URL:
+    """The parsed URL. The text itself stays out of the message: it holds a password."""
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        parsed = None
+    if parsed is None or not parsed.drivername.startswith("postgres"):
+        raise FixConfiguration("DATABASE_URL must have the form postgresql://user:password@host:5432/database.")
+    return parsed

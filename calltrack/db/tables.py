@@ -250,11 +250,12 @@ sync_pages = Table(
     #: a worker is fetching it until then at the latest
     moment("leased_until"),
     #: when a message about it was last sent
-    moment("hinted_at"),
+    moment("hinted_at", now=True),
     Column("reason", Text),
     Column("error", Text),
     #: zlib-compressed body, byte for byte
     Column("body", LargeBinary),
+    Column("body_digest", LargeBinary),
     moment("fetched_at"),
     moment("stored_at"),
     count("fetched"),

@@ -1,1 +1,4 @@
-"""One folder per provider. They never import each other; what two of them share moves down into `client`, `mapping` or `signatures`."""
+"""One folder per provider. They never import each other.
+
+What two of them share moves down into `client`, `mapping` or `signatures`.
+"""

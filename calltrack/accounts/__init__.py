@@ -1,0 +1,10 @@
+"""Accounts, seen from above the providers: what people write about them is checked, the environment can set them up,
+and the provider can be asked whether they work. The rows themselves are `calltrack.db.accounts`.
+"""
+
+from calltrack.accounts.check import check
+from calltrack.accounts.manage import Added, add, change, context
+from calltrack.accounts.schedule import next_daily, next_syncs
+from calltrack.accounts.seed import seed
+
+__all__ = ["Added", "add", "change", "check", "context", "next_daily", "next_syncs", "seed"]

@@ -1,0 +1,152 @@
+"""What people write about an account, checked all at once, with messages that say what to write instead."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from marshmallow import Schema, ValidationError, fields
+
+from calltrack import checks
+from calltrack.client.budget import Limit
+from calltrack.errors import FixConfiguration
+from calltrack.provider import Provider, Setting
+
+#: an account's name stands in URLs and on command lines
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+
+
+def seconds(text: str) -> float:
+    """A number of seconds. Raises `ValueError` with a sentence on what to write instead."""
+    if not re.fullmatch(r"\d{1,5}(\.\d+)?", text, re.ASCII):
+        raise ValueError(f"{text!r} is no time: write a number of seconds, as 1 or 0.5")
+    return float(text)
+
+
+#: settings that every account can have, whoever the provider is
+COMMON = (
+    Setting("max_retries", "how often a failed request is tried again", check=checks.between(1, 100)),
+    Setting("retry_delay", "seconds before the first retry; they double with each", check=seconds),
+)
+
+
+def settings_of(provider: Provider) -> tuple[Setting, ...]:
+    """All settings that an account of this provider can have."""
+    own = {setting.name for setting in provider.settings}
+    return provider.settings + tuple(setting for setting in COMMON if setting.name not in own)
+
+
+def read(
+    provider: Provider,
+    *,
+    name: str | None = None,
+    api_url: str | None = None,
+    values: Mapping[str, str],
+    webhook_secrets: Sequence[str] = (),
+    rate_limits: Sequence[str] = (),
+    partial: bool = False,
+) -> dict[str, Any]:
+    """What was given, checked and cleaned, under the same names; `name` and `api_url` only where given.
+
+    `partial`: settings may be missing, because the account has them. Raises `FixConfiguration` with every fault.
+    """
+    written: dict[str, Any] = {
+        "values": {key: value.strip() for key, value in values.items()},
+        "webhook_secrets": list(webhook_secrets),
+        "rate_limits": list(rate_limits),
+    }
+    given = {key: text for key, text in (("name", name), ("api_url", api_url)) if text is not None}
+    try:
+        cleaned: dict[str, Any] = _form(provider, partial)().load(written | given)
+    except ValidationError as fault:
+        raise FixConfiguration(" ".join(_sentences("", fault.messages_dict))) from None
+    return cleaned
+
+
+def _form(provider: Provider, partial: bool) -> type[Schema]:
+    return Schema.from_dict(
+        {
+            "name": fields.String(validate=_name),
+            "api_url": _Url(),
+            "values": fields.Nested(_values_form(provider, partial)),
+            "webhook_secrets": fields.List(fields.String(validate=_not_blank)),
+            "rate_limits": fields.List(fields.String(validate=_rate_limit)),
+        },
+        name="AccountForm",
+    )
+
+
+def _values_form(provider: Provider, partial: bool) -> type[Schema]:
+    known = settings_of(provider)
+    form = Schema.from_dict({setting.name: _field(setting, partial) for setting in known}, name="ValuesForm")
+    names = ", ".join(setting.name for setting in known)
+    form.error_messages = {"unknown": f"{provider.title} has no such setting; there are {names}."}
+    return form
+
+
+def _field(setting: Setting, partial: bool) -> fields.String:
+    return fields.String(
+        required=setting.required and not partial,
+        validate=_checked(setting),
+        error_messages={"required": f"missing ({setting.about})."},
+    )
+
+
+def _checked(setting: Setting) -> Callable[[str], None]:
+    def validate(value: str) -> None:
+        _not_blank(value)
+        try:
+            if setting.check is not None:
+                setting.check(value)
+        except ValueError as fault:
+            text = str(fault).replace(value, "…") if setting.secret else str(fault)
+            raise ValidationError(f"{text.rstrip('.')}.") from None
+
+    return validate
+
+
+def _not_blank(value: str) -> None:
+    if not value.strip():
+        raise ValidationError("empty: give it a value.")
+
+
+def _name(value: str) -> None:
+    if not NAME.fullmatch(value):
+        raise ValidationError("write small letters, digits, - and _ only: the name stands in the webhook's URL.")
+
+
+def _rate_limit(value: str) -> None:
+    try:
+        Limit.parse(value)
+    except FixConfiguration as fault:
+        raise ValidationError(fault.message) from None
+
+
+class _Url(fields.String):
+    """The base of an API, without a trailing slash, and without keys in it, which would be shown with it."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        url = super()._deserialize(value, attr, data, **kwargs).strip().rstrip("/")
+        try:
+            parts = urlsplit(url)
+            usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+        except ValueError:
+            usable = False
+        if not usable:
+            raise ValidationError("write the base of the provider's API, as https://api.example.com/v1.")
+        if parts.query or parts.fragment or "@" in parts.netloc or "?" in url or "#" in url:
+            raise ValidationError("write it without ?, # and @: credentials are given as settings.")
+        return url
+
+
+def _sentences(subject: str, messages: Any) -> list[str]:
+    """The nested messages as sentences: the innermost name, and what is wrong with it."""
+    if isinstance(messages, list):
+        return [f"{subject}: {message}" for message in messages]
+    return [
+        sentence
+        for key, inner in messages.items()
+        for sentence in _sentences(key if isinstance(key, str) else subject, inner)
+    ]

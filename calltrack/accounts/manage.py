@@ -1,0 +1,108 @@
+"""Adding and changing accounts."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection
+
+from calltrack import registry
+from calltrack.accounts import forms
+from calltrack.accounts.schedule import next_syncs
+from calltrack.db import accounts
+from calltrack.db.accounts import DEFAULT, Account
+from calltrack.db.credentials import Vault
+from calltrack.provider import Context, Provider
+
+
+@dataclass(frozen=True)
+class Added:
+    """A new account, and the webhook secret that was made for it, if none was given: to be shown once."""
+
+    account: Account
+    made_secret: str | None = field(repr=False)
+
+
+def context(account: Account) -> Context:
+    """What mappings may know of the account: no secret."""
+    return Context(settings=account.settings)
+
+
+def add(
+    conn: Connection,
+    vault: Vault,
+    provider: str,
+    *,
+    name: str = DEFAULT,
+    values: Mapping[str, str],
+    api_url: str | None = None,
+    webhook_secrets: Sequence[str] = (),
+    rate_limits: Sequence[str] = (),
+    scheduled: bool = True,
+) -> Added:
+    """A new account of this provider; `values` are its settings, secret ones included. The caller commits.
+
+    Raises `UnknownDoor` for an unknown provider and `FixConfiguration` with everything that is wrong with the rest.
+    """
+    declared = registry.get(provider)
+    made = None if webhook_secrets else secrets.token_urlsafe(32)
+    form = forms.read(
+        declared,
+        name=name,
+        api_url=api_url or declared.api_url,
+        values=values,
+        webhook_secrets=webhook_secrets or [made or ""],
+        rate_limits=rate_limits,
+    )
+    hidden, shown = split(declared, form.pop("values"))
+    account_id = accounts.insert(conn, vault, provider=provider, secrets=hidden, settings=shown, **form)
+    account = accounts.get(conn, vault, account_id)
+    if scheduled:
+        accounts.schedule(conn, account_id, *next_syncs(account, datetime.now(UTC)))
+        account = accounts.get(conn, vault, account_id)
+    return Added(account, made)
+
+
+def change(
+    conn: Connection,
+    vault: Vault,
+    account: Account,
+    *,
+    values: Mapping[str, str],
+    api_url: str | None = None,
+    webhook_secrets: Sequence[str] = (),
+    rate_limits: Sequence[str] = (),
+) -> bool:
+    """Give the account other values; what is not given stays. Whether anything was different. The caller commits."""
+    declared = registry.get(account.provider)
+    form = forms.read(
+        declared,
+        api_url=api_url,
+        values=values,
+        webhook_secrets=webhook_secrets,
+        rate_limits=rate_limits,
+        partial=True,
+    )
+    hidden, shown = split(declared, form["values"])
+    changed = replace(
+        account,
+        api_url=form.get("api_url", account.api_url),
+        secrets={**account.secrets, **hidden},
+        settings={**account.settings, **shown},
+        webhook_secrets=tuple(form["webhook_secrets"]) or account.webhook_secrets,
+        rate_limits=tuple(form["rate_limits"]) or account.rate_limits,
+    )
+    if changed == account:
+        return False
+    accounts.save(conn, vault, changed)
+    return True
+
+
+def split(provider: Provider, values: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """The secret ones and the others."""
+    secret = {setting.name for setting in forms.settings_of(provider) if setting.secret}
+    hidden = {key: value for key, value in values.items() if key in secret}
+    return hidden, {key: value for key, value in values.items() if key not in secret}

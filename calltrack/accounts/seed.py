@@ -1,0 +1,134 @@
+"""Accounts from the environment: the `default` account of each provider whose variables are set.
+
+The variables are the truth for what they name, and say nothing about the rest: an account that was added by hand keeps
+its other settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection
+
+from calltrack import registry
+from calltrack.accounts.manage import add, change
+from calltrack.accounts.schedule import next_syncs
+from calltrack.config import Settings
+from calltrack.db import accounts
+from calltrack.db.accounts import DEFAULT, Account
+from calltrack.db.credentials import Vault
+from calltrack.errors import FixConfiguration, UnknownDoor
+from calltrack.provider import Provider
+
+#: the variables whose name ends so are milliseconds; settings are seconds
+MILLISECONDS = "_MS"
+YES = {"true", "yes", "on", "1"}
+NO = {"false", "no", "off", "0"}
+
+
+@dataclass(frozen=True)
+class Seeded:
+    """What became of a provider's variables."""
+
+    account: Account
+    #: "added", "changed" or "as it was"
+    outcome: str
+    made_secret: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Given:
+    """A provider's variables, sorted by what they set."""
+
+    values: Mapping[str, str] = field(default_factory=dict, repr=False)
+    api_url: str | None = None
+    webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
+    #: whether syncs are scheduled; None: not said
+    enabled: bool | None = None
+
+
+def seed(conn: Connection, settings: Settings) -> list[Seeded]:
+    """Bring the accounts to what the environment says. Doing it again changes nothing. The caller commits.
+
+    Raises `FixConfiguration` with what is wrong in the variables of all providers.
+    """
+    vault = Vault(settings.secret_keys)
+    seeded: list[Seeded] = []
+    faults: list[str] = []
+    for provider in map(registry.get, registry.names()):
+        try:
+            seeded.extend(_seed(conn, vault, provider, settings.environ))
+        except FixConfiguration as fault:
+            variables = ", ".join(f"{variable} sets {what}" for variable, what in provider.environment.items())
+            faults.append(f"The {provider.title} account in the environment: {fault.message} ({variables}.)")
+    if faults:
+        raise FixConfiguration(" ".join(faults))
+    return seeded
+
+
+def _seed(conn: Connection, vault: Vault, provider: Provider, environ: Mapping[str, str]) -> list[Seeded]:
+    given = _given(provider, environ)
+    if given == Given():
+        return []
+    try:
+        account = accounts.get(conn, vault, accounts.find_id(conn, provider.name, DEFAULT))
+    except UnknownDoor:
+        return _add(conn, vault, provider, given)
+    changed = change(
+        conn, vault, account, values=given.values, api_url=given.api_url, webhook_secrets=given.webhook_secrets
+    )
+    changed |= _reschedule(conn, account, given.enabled)
+    return [Seeded(accounts.get(conn, vault, account.id), "changed" if changed else "as it was")]
+
+
+def _add(conn: Connection, vault: Vault, provider: Provider, given: Given) -> list[Seeded]:
+    """The new account, where the environment has at least one of the settings that an account must have."""
+    if not any(setting.required and setting.name in given.values for setting in provider.settings):
+        return []
+    added = add(
+        conn,
+        vault,
+        provider.name,
+        values=given.values,
+        api_url=given.api_url,
+        webhook_secrets=given.webhook_secrets,
+        scheduled=given.enabled is not False,
+    )
+    return [Seeded(added.account, "added", added.made_secret)]
+
+
+def _reschedule(conn: Connection, account: Account, enabled: bool | None) -> bool:
+    scheduled = account.next_full_at is not None or account.next_incremental_at is not None
+    if enabled is None or enabled == scheduled:
+        return False
+    due = next_syncs(account, datetime.now(UTC)) if enabled else (None, None)
+    accounts.schedule(conn, account.id, *due)
+    return True
+
+
+def _given(provider: Provider, environ: Mapping[str, str]) -> Given:
+    found = {
+        what: _in_seconds(what, environ[variable]) if variable.endswith(MILLISECONDS) else environ[variable]
+        for variable, what in provider.environment.items()
+        if environ.get(variable)
+    }
+    api_url = found.pop("api_url", None)
+    # Two secrets with a space between them are both valid: that is how one follows another.
+    webhook_secrets = tuple(found.pop("webhook_secret", "").split())
+    enabled = _yes_or_no("enabled", found.pop("enabled", ""))
+    return Given(found, api_url, webhook_secrets, enabled)
+
+
+def _in_seconds(what: str, text: str) -> str:
+    if not (text.isascii() and text.isdecimal()):
+        raise FixConfiguration(f"{what} must be a whole number of milliseconds.")
+    return f"{int(text) / 1000:g}"
+
+
+def _yes_or_no(what: str, text: str) -> bool | None:
+    word = text.strip().lower()
+    if word and word not in YES | NO:
+        raise FixConfiguration(f"{what} must be true or false.")
+    return word in YES if word else None

@@ -1,0 +1,45 @@
+"""Checks for what people write in an account's settings. Each raises `ValueError` that says what to write instead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from zoneinfo import ZoneInfo
+
+import phonenumbers
+
+
+def time_zone(value: str) -> ZoneInfo:
+    """An IANA time zone."""
+    try:
+        return ZoneInfo(value)
+    except (KeyError, ValueError, OSError):  # no such zone, no such kind of name, a folder of zones
+        raise ValueError(f"{value!r} is no time zone: write its IANA name, for example America/New_York") from None
+
+
+def region(value: str) -> str:
+    """A two-letter region, by which phone numbers without + are read; "none" leaves such numbers as they are."""
+    if value != "none" and value not in phonenumbers.SUPPORTED_REGIONS:
+        raise ValueError(f"{value!r} is no region: write two capital letters, for example US, or none")
+    return value
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    """One of a few words."""
+
+    def check(value: str) -> str:
+        if value not in choices:
+            raise ValueError(f"{value!r} is none of the choices: write {' or '.join(choices)}")
+        return value
+
+    return check
+
+
+def between(low: int, high: int) -> Callable[[str], int]:
+    """A whole number in a range, both ends included."""
+
+    def check(value: str) -> int:
+        if not (value.isascii() and value.isdecimal()) or not low <= int(value) <= high:
+            raise ValueError(f"{value!r} does not fit: write a whole number from {low} to {high}")
+        return int(value)
+
+    return check

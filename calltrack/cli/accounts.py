@@ -1,0 +1,274 @@
+"""`calltrack accounts`: who we are at the providers."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import Connection, Row, func, select
+
+from calltrack import accounts as library
+from calltrack import registry
+from calltrack.cli.connection import database, vault
+from calltrack.config import settings
+from calltrack.db import accounts as rows
+from calltrack.db.accounts import DEFAULT, Account
+from calltrack.db.tables import calls
+from calltrack.errors import CalltrackError, FixConfiguration, UnknownDoor
+from calltrack.sync.connections import client_for
+
+#: options that `add` and `update` share
+OPTIONS = (
+    click.option("--api-url", metavar="URL", help="Base of the provider's API, as its docs give it."),
+    click.option("--set", "pairs", metavar="KEY=VALUE", multiple=True, help="A setting; may be repeated."),
+    click.option(
+        "--webhook-secret",
+        "webhook_secrets",
+        metavar="SECRET",
+        multiple=True,
+        help="Verifies deliveries; may be repeated.",
+    ),
+    click.option(
+        "--rate-limit", "rate_limits", metavar="100/minute", multiple=True, help="Request budget; may be repeated."
+    ),
+)
+
+
+def values_options(command: Any) -> Any:
+    """The options that say what an account is like."""
+    for option in reversed(OPTIONS):
+        command = option(command)
+    return command
+
+
+@click.group()
+def accounts() -> None:
+    """Add, list, check, enable, disable and remove accounts.
+
+    NAME is provider/name, or just the name or the provider where that says enough.
+    """
+
+
+@accounts.command()
+@click.argument("provider")
+@click.option("--name", default=DEFAULT, show_default=True, help="Several accounts of one provider go by name.")
+@values_options
+def add(
+    provider: str,
+    name: str,
+    api_url: str | None,
+    pairs: Sequence[str],
+    webhook_secrets: Sequence[str],
+    rate_limits: Sequence[str],
+) -> None:
+    """Add an account at PROVIDER."""
+    with database() as conn:
+        added = library.add(
+            conn,
+            vault(),
+            provider,
+            name=name,
+            values=as_values(pairs),
+            api_url=api_url,
+            webhook_secrets=webhook_secrets,
+            rate_limits=rate_limits,
+        )
+    click.echo(f"Added {added.account.label}. See that it works: calltrack accounts check {added.account.label}")
+    click.echo(f"For webhooks enter at {registry.get(provider).title}: {delivery_url(added.account)}")
+    if added.made_secret:
+        click.echo(f"with this secret, which is shown only now: {added.made_secret}")
+
+
+@accounts.command()
+@click.argument("name")
+@values_options
+def update(
+    name: str, api_url: str | None, pairs: Sequence[str], webhook_secrets: Sequence[str], rate_limits: Sequence[str]
+) -> None:
+    """Change what is given, and leave the rest as it is. Webhook secrets and rate limits replace the old ones."""
+    with database() as conn:
+        account = rows.get(conn, vault(), chosen(conn, name).id)
+        changed = library.change(
+            conn,
+            vault(),
+            account,
+            values=as_values(pairs),
+            api_url=api_url,
+            webhook_secrets=webhook_secrets,
+            rate_limits=rate_limits,
+        )
+    click.echo(f"{account.label}: changed." if changed else f"{account.label}: is like that already.")
+
+
+@accounts.command("list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
+def list_(as_json: bool) -> None:
+    """Show all accounts, without their secrets."""
+    with database() as conn:
+        found = [described(row) for row in rows.overview(conn)]
+    if as_json:
+        for account in found:
+            click.echo(json.dumps(account))
+    elif found:
+        Console().print(table(found))
+    else:
+        click.echo(
+            "No accounts yet: calltrack accounts add PROVIDER --set KEY=VALUE … (providers: "
+            + ", ".join(registry.names())
+            + ")"
+        )
+
+
+@accounts.command()
+@click.argument("name", required=False)
+def check(name: str | None) -> None:
+    """Ask the providers of all accounts, or of one, for one call; exit code 1 where one cannot be used."""
+    with database() as conn:
+        wanted = [chosen(conn, name)] if name else rows.overview(conn)
+        faults = [verdict(conn, row) for row in wanted]
+    if any(faults):
+        sys.exit(1)
+
+
+@accounts.command()
+@click.argument("name")
+def enable(name: str) -> None:
+    """Sync the account again."""
+    _activate(name, active=True)
+
+
+@accounts.command()
+@click.argument("name")
+def disable(name: str) -> None:
+    """Stop syncing the account; its calls stay."""
+    _activate(name, active=False)
+
+
+@accounts.command()
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def remove(name: str, yes: bool) -> None:
+    """Delete the account and everything that came with it: its calls, deliveries and runs."""
+    with database() as conn:
+        account = chosen(conn, name)
+        count = conn.scalar(select(func.count()).select_from(calls).where(calls.c.account_id == account.id))
+        if not yes:
+            click.confirm(f"Delete {label(account)} and its {count:,} calls for good?", abort=True)
+        rows.remove(conn, account.id)
+    click.echo(f"Removed {label(account)}.")
+
+
+def _activate(name: str, *, active: bool) -> None:
+    with database() as conn:
+        account = chosen(conn, name)
+        rows.set_active(conn, account.id, active)
+    click.echo(f"{label(account)}: {'enabled' if active else 'disabled'}.")
+
+
+def as_values(pairs: Sequence[str]) -> dict[str, str]:
+    """`KEY=VALUE` texts as a dict. A fault never shows the value: it may be a key."""
+    values: dict[str, str] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key or key in values:
+            fault = f"{key!r} is given twice" if key in values else "one has no key or no ="
+            raise FixConfiguration(f"--set wants KEY=VALUE: {fault}.")
+        values[key] = value
+    return values
+
+
+def chosen(conn: Connection, name: str) -> Row[Any]:
+    """The one account meant by `provider/name`, a provider, or a name. Raises `UnknownDoor` with what there is."""
+    everything = rows.overview(conn)
+    meant = (
+        [row for row in everything if label(row) == name]
+        or _by_provider(everything, name)
+        or [row for row in everything if row.name == name]
+    )
+    if len(meant) == 1:
+        return meant[0]
+    labels = ", ".join(label(row) for row in meant or everything) or "none yet"
+    raise UnknownDoor(
+        f"{name!r} could be several accounts: {labels}."
+        if meant
+        else f"There is no account {name!r}. There are: {labels}."
+    )
+
+
+def _by_provider(everything: Sequence[Row[Any]], provider: str) -> list[Row[Any]]:
+    """The provider's accounts; only its `default` one where it has that among several."""
+    own = [row for row in everything if row.provider_type == provider]
+    return [row for row in own if row.name == DEFAULT] or own
+
+
+def label(row: Row[Any]) -> str:
+    """`retreaver/default`."""
+    return f"{row.provider_type}/{row.name}"
+
+
+def delivery_url(account: Account) -> str:
+    """Where the provider is to send deliveries, as far as we can know it."""
+    path = f"/webhooks/{account.provider}" + ("" if account.name == DEFAULT else f"/{account.name}")
+    return f"https://YOUR-HOST{path} (on this machine: http://127.0.0.1:{settings().port}{path})"
+
+
+def verdict(conn: Connection, row: Row[Any]) -> str | None:
+    """Ask the provider, print what came of it, note a mended fault; the fault, if there is one."""
+    try:
+        account = rows.get(conn, vault(), row.id)
+        library.check(account, client_for(account))
+    except CalltrackError as error:
+        click.echo(f"{label(row)}: {error.message}")
+        return error.message
+    if row.health is not None:
+        rows.set_health(conn, row.id, None)
+    click.echo(f"{label(row)}: works.")
+    return None
+
+
+def described(row: Row[Any]) -> dict[str, Any]:
+    """The account for people and programs: no secret, times as ISO 8601."""
+    return {
+        "id": str(row.id),
+        "provider": row.provider_type,
+        "name": row.name,
+        "api_url": row.api_url,
+        "settings": row.settings,
+        "rate_limits": row.rate_limits,
+        "is_active": row.is_active,
+        "next_full_at": _iso(row.next_full_at),
+        "next_incremental_at": _iso(row.next_incremental_at),
+        "blocked_until": _iso(row.blocked_until),
+        "health": row.health,
+    }
+
+
+def table(found: Sequence[dict[str, Any]]) -> Table:
+    """The accounts as people read them."""
+    shown = Table("account", "API", "settings", "limits", "next full", "next incremental", "state", box=None)
+    for account in found:
+        shown.add_row(
+            f"{account['provider']}/{account['name']}",
+            account["api_url"],
+            " ".join(f"{key}={value}" for key, value in account["settings"].items()),
+            " ".join(account["rate_limits"]) or "the provider's",
+            account["next_full_at"] or "-",
+            account["next_incremental_at"] or "-",
+            account["health"] or _waiting(account) or ("active" if account["is_active"] else "disabled"),
+        )
+    return shown
+
+
+def _waiting(account: dict[str, Any]) -> str:
+    until = account["blocked_until"]
+    return f"waits until {until}" if until and datetime.fromisoformat(until) > datetime.now(UTC) else ""
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.astimezone(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,121 @@
+"""Bulk reads and writes of `calls`: COPY into a temporary staging table, then one statement.
+
+All functions work on a psycopg cursor, inside the caller's transaction. Rows are staged and locked in the order of their
+ids, so that two writers never wait for each other in a circle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from psycopg import Cursor, sql
+from sqlalchemy.dialects.postgresql import dialect
+
+from calltrack.db.tables import calls
+
+IDENTITY = ("id", "account_id", "provider", "external_id")
+_BOOKKEEPING = frozenset({"last_synced_at", "created_at", "updated_at"})
+#: the columns that a merge writes
+MERGED = tuple(column.name for column in calls.columns if column.name not in {*IDENTITY, *_BOOKKEEPING})
+
+#: Postgres' long type names → the names that psycopg knows
+_SHORT = {"timestamp with time zone": "timestamptz", "numeric(18, 6)": "numeric", "integer": "int4", "boolean": "bool"}
+
+
+def _type(name: str) -> str:
+    long = calls.columns[name].type.compile(dialect()).lower()
+    return _SHORT.get(long, long)
+
+
+_STAGED = {name: _type(name) for name in (*IDENTITY, *MERGED)} | {
+    "page_id": "int8",
+    "delivery_id": "int8",
+    "changed": "text[]",
+}
+_TYPES = tuple(_STAGED.values())
+
+
+class Staged(NamedTuple):
+    """A call as it is to be written."""
+
+    id: UUID
+    account_id: UUID
+    provider: str
+    external_id: str
+    #: the values of `MERGED`, in that order
+    values: Sequence[Any]
+    page_id: int | None
+    delivery_id: int | None
+    #: the columns whose values change; None: only the record of where they came from does
+    changed: list[str] | None
+
+
+def _names(names: Iterable[str], prefix: str = "") -> sql.Composed:
+    dot = sql.SQL(prefix)
+    return sql.SQL(", ").join([dot + sql.Identifier(name) for name in names])
+
+
+_CREATE = sql.SQL("CREATE TEMPORARY TABLE IF NOT EXISTS staged_calls ({}) ON COMMIT DELETE ROWS").format(
+    sql.SQL(", ").join([sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind)) for name, kind in _STAGED.items()])  # type: ignore[arg-type]
+)
+_COPY = sql.SQL("COPY staged_calls ({}) FROM STDIN (FORMAT BINARY)").format(_names(_STAGED))
+_LOCK = sql.SQL("SELECT id, {} FROM calls WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE").format(_names(MERGED))
+
+_INSERT = sql.SQL("""
+WITH new AS (
+    INSERT INTO calls ({columns}) SELECT {columns} FROM staged_calls ORDER BY id
+    ON CONFLICT DO NOTHING RETURNING id
+), logged AS (
+    INSERT INTO call_events (call_id, account_id, event, page_id, delivery_id)
+    SELECT s.id, s.account_id, 'inserted', s.page_id, s.delivery_id FROM staged_calls s JOIN new USING (id)
+)
+SELECT id FROM new
+""").format(columns=_names((*IDENTITY, *MERGED)))
+
+_UPDATE = sql.SQL("""
+WITH logged AS (
+    INSERT INTO call_events (call_id, account_id, event, changed, page_id, delivery_id)
+    SELECT id, account_id, 'updated', changed, page_id, delivery_id FROM staged_calls WHERE changed IS NOT NULL
+)
+UPDATE calls SET ({columns}) = ROW({values}),
+    updated_at = CASE WHEN s.changed IS NULL THEN calls.updated_at ELSE now() END, last_synced_at = now()
+FROM staged_calls s WHERE calls.id = s.id
+""").format(columns=_names(MERGED), values=_names(MERGED, "s."))
+
+
+def digests(cursor: Cursor[Any], ids: Sequence[UUID]) -> dict[UUID, bytes | None]:
+    """Which of these calls have a row, and the digest of the last complete record that it took in."""
+    return dict(cursor.execute("SELECT id, content_digest FROM calls WHERE id = ANY(%s)", [ids]).fetchall())
+
+
+def lock(cursor: Cursor[Any], ids: Sequence[UUID]) -> dict[UUID, dict[str, Any]]:
+    """Lock the rows of these calls until the transaction ends, in the order of their ids, and read them."""
+    rows = cursor.execute(_LOCK, [ids], binary=True).fetchall()
+    return {row[0]: dict(zip(MERGED, row[1:], strict=True)) for row in rows}
+
+
+def insert(cursor: Cursor[Any], rows: Sequence[Staged]) -> set[UUID]:
+    """Insert these calls with their entries in the change log. Returns the ids that had no row before."""
+    _stage(cursor, rows)
+    return {row[0] for row in cursor.execute(_INSERT, binary=True)}
+
+
+def update(cursor: Cursor[Any], rows: Sequence[Staged]) -> None:
+    """Write these calls, whose rows are locked, with their entries in the change log."""
+    _stage(cursor, rows)
+    cursor.execute(_UPDATE)
+
+
+def _stage(cursor: Cursor[Any], rows: Sequence[Staged]) -> None:
+    """Make the staging table hold just these rows."""
+    cursor.execute("SET LOCAL client_min_messages = warning")
+    cursor.execute(_CREATE)
+    cursor.execute("TRUNCATE staged_calls")
+    with cursor.copy(_COPY) as copy:
+        copy.set_types(_TYPES)
+        for row in rows:
+            copy.write_row(
+                (*row[:4], *row.values, row.page_id, row.delivery_id, row.changed),
+            )

@@ -1,0 +1,39 @@
+"""Small, fast readers for what providers send. All of them know blanks; none of them raises for a bad optional field.
+
+A value that cannot be read is `None`: it never loses the call. The only reader that refuses a record is `external_id`.
+They run thousands of times a second and for every field, so the common case comes first in each of them.
+
+    from calltrack import mapping as read
+
+    duration_seconds=read.first(read.whole, raw, "total_duration", "duration")
+"""
+
+from __future__ import annotations
+
+from calltrack.mapping.numbers import money, whole
+from calltrack.mapping.phones import phone
+from calltrack.mapping.text import blank, external_id, first, flag, kept, labels, link, text
+from calltrack.mapping.times import epoch_ms, moment
+from calltrack.mapping.words import EVENTS, STATUSES, Event, event_of, own_statuses, word
+
+__all__ = [
+    "EVENTS",
+    "STATUSES",
+    "Event",
+    "blank",
+    "epoch_ms",
+    "event_of",
+    "external_id",
+    "first",
+    "flag",
+    "kept",
+    "labels",
+    "link",
+    "moment",
+    "money",
+    "own_statuses",
+    "phone",
+    "text",
+    "whole",
+    "word",
+]

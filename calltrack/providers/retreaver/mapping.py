@@ -1,0 +1,101 @@
+"""Retreaver's call → `CallRecord`. Three vocabularies: the API's, the spec's, and the tokens of webhook templates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from calltrack import mapping as read
+from calltrack.model import CallRecord, Direction, Finality, Status
+from calltrack.provider import Context, Raw, unwrap
+
+REGION = "US"  # numbers come in E.164, except where a webhook template uses [nanp_caller_number]
+AMOUNTS = {"revenue": ("revenue",), "payout": ("payout",), "cost": ("total_cost", "charge_total")}
+METADATA = ("cid", "afid", "tid", "sid", "sub_id", "hung_up_by", "connected", "payable", "receivable")
+
+
+def map_call(raw: Raw, context: Context) -> CallRecord:
+    """A call as the API gives it. Raises `RejectRecord` where it has no id."""
+    record = _record(raw, context)
+    record.emptied = _emptied(record)
+    if record.status is None and not read.blank(raw.get("status")):
+        record.status = Status.UNKNOWN
+    return record
+
+
+def map_delivery(raw: Raw, event: str, context: Context) -> CallRecord:
+    """A webhook: the call object of the API, bare or under "call", or the tokens of a template."""
+    call = unwrap(raw, "call")
+    if not read.blank(call.get("uuid")) and not read.blank(call.get("updated_at")):
+        return map_call(call, context)
+    record = _record(call, context)
+    record.complete = False
+    told = read.event_of(event)
+    if record.status is None:
+        record.status, record.finality = told.status, told.finality
+    if record.finality is None and record.status is None and not read.blank(call.get("hung_up_by")):
+        record.finality = Finality.ENDED
+    if record.converted is None:
+        record.converted = told.converted
+    return record
+
+
+def _record(raw: Raw, context: Context) -> CallRecord:
+    """What the record says, and nothing besides."""
+    region = context.settings.get("region", REGION)
+    caller = read.phone(read.first(read.text, raw, "caller", "caller_number", "nanp_caller_number"), region)
+    number = _object(raw, "number").get("number") or raw.get("number")  # an object since v3
+    campaign = _object(raw, "campaign", "campaign_id")  # an object since v4
+    dialed = read.phone(raw.get("dialed_number"), region)
+    forwarded = None if raw.get("connected") is False else read.moment(raw.get("forwarded_time"))
+    return CallRecord(
+        external_id=read.external_id(raw, "uuid", "call_uuid"),
+        status=read.STATUSES.get(read.word(raw.get("status"))),
+        # Calls come in by a tracking number; `via` names the exceptions.
+        direction=Direction.OUTBOUND if str(raw.get("via")).startswith("outbound") else Direction.INBOUND,
+        tracking_number=read.phone(number or raw.get("tracking_number"), region) or dialed,
+        caller_number=caller,
+        destination_number=read.phone(raw.get("receiving_number"), region) or dialed,
+        primary_phone=caller,
+        campaign_id=read.text(campaign.get("id")) or read.first(read.text, raw, "campaign_id", "cid"),
+        campaign_name=read.text(campaign.get("name")) or read.text(raw.get("campaign_name")),
+        publisher_id=read.first(read.text, raw, "afid", "affiliate_id", "system_affiliate_id"),
+        publisher=read.text(raw.get("affiliate_name")),
+        buyer_id=read.first(read.text, raw, "target_id", "system_target_id", "tid"),
+        buyer=read.text(raw.get("target_name")),
+        started_at=read.first(read.moment, raw, "start_time", "initiated_at", "call_start_time", "created_at"),
+        answered_at=read.moment(raw.get("answered_at")) or forwarded,
+        ended_at=read.first(read.moment, raw, "end_time", "completed_at"),
+        duration_seconds=read.first(read.whole, raw, "total_duration", "duration", "call_duration"),
+        talk_seconds=read.whole(raw.get("dialed_call_duration")),
+        hold_seconds=read.whole(raw.get("hold_duration")),
+        revenue=read.money(raw.get("revenue")),
+        payout=read.money(raw.get("payout")),
+        cost=read.first(read.money, raw, *AMOUNTS["cost"]),
+        converted=read.flag(raw.get("converted")),
+        duplicate=read.flag(raw.get("duplicate")),
+        recording_url=read.first(read.link, raw, "recording_url", "call_recording_url"),
+        metadata=_metadata(raw),
+        provider_updated_at=read.moment(raw.get("updated_at")),
+        raw=raw,
+    )
+
+
+def _object(raw: Raw, *names: str) -> Raw:
+    return next((value for name in names if isinstance(value := raw.get(name), dict)), {})
+
+
+def _metadata(raw: Raw) -> dict[str, Any] | None:
+    found = read.kept(raw, METADATA)
+    tags = raw.get("tags") or raw.get("tag_values")
+    if tags:
+        found["tags"] = tags
+    return found or None
+
+
+def _emptied(record: CallRecord) -> frozenset[str]:
+    """The amounts that the API states as null: there is none, and one that was there before is withdrawn."""
+    return frozenset(
+        column
+        for column, names in AMOUNTS.items()
+        if getattr(record, column) is None and any(record.raw.get(name, "") is None for name in names)
+    )

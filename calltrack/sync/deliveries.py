@@ -1,0 +1,162 @@
+"""Processing landed webhook deliveries, in batches: one transaction for up to some hundreds of them.
+
+Under little load a delivery is processed at once, by itself; under much load one hint wakes a batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, RowMapping, text
+from sqlalchemy.exc import OperationalError
+
+from calltrack import log, registry
+from calltrack.client.retry import backoff
+from calltrack.db.session import driver, engine
+from calltrack.errors import NotACall, RefuseDelivery
+from calltrack.model import Source, call_id
+from calltrack.provider import Context, Provider
+from calltrack.sync import inbox, rejects
+from calltrack.sync.hints import Hint, Step
+from calltrack.sync.ingest import ingest
+from calltrack.sync.observe import Door, Reject, Sight, observe
+
+#: deliveries in one transaction
+BATCH = 300
+MAX_ATTEMPTS = 8
+
+_CLAIM = text("""
+SELECT delivery.*, account.settings
+FROM webhook_logs delivery JOIN provider_configs account ON account.id = delivery.account_id
+WHERE delivery.provider = :provider AND delivery.state = 'received' AND delivery.next_attempt_at <= now()
+ORDER BY delivery.next_attempt_at LIMIT :most FOR UPDATE OF delivery SKIP LOCKED
+""")
+_DONE = text("""
+UPDATE webhook_logs SET state = done.state, reason = done.reason, call_id = done.call_id, error = NULL,
+    attempts = attempts + 1, processed_at = clock_timestamp()
+FROM unnest(CAST(:ids AS bigint[]), CAST(:states AS text[]), CAST(:reasons AS text[]), CAST(:calls AS uuid[]))
+    AS done(id, state, reason, call_id)
+WHERE webhook_logs.id = done.id
+""")
+_FAILED = text("""
+UPDATE webhook_logs SET attempts = attempts + 1, next_attempt_at = now() + :wait, reason = 'processing_failed',
+    error = :error, state = CASE WHEN attempts + 1 >= :most THEN 'failed' ELSE state END
+WHERE id = :id AND state = 'received'
+""")
+
+logger = log.get(__name__)
+
+
+@dataclass(frozen=True)
+class _Verdict:
+    """What became of a delivery."""
+
+    id: int
+    state: str
+    reason: str | None = None
+    call: UUID | None = None
+
+
+def process(provider: str, most: int = BATCH) -> int:
+    """Process a batch of the provider's waiting deliveries. Returns how many there were; 0: none is waiting."""
+    try:
+        with engine().begin() as connection:
+            return _process(connection, provider, most)
+    except OperationalError:
+        raise
+    except Exception:
+        if most == 1:
+            raise
+        logger.exception("a batch of deliveries failed: trying them one by one", provider=provider)
+    return _one_by_one(provider, most)
+
+
+def _process(connection: Connection, provider: str, most: int) -> int:
+    waiting = connection.execute(_CLAIM, {"provider": provider, "most": most}).mappings().all()
+    if waiting:
+        _settle(connection, registry.get(provider), waiting)
+    return len(waiting)
+
+
+def _one_by_one(provider: str, most: int) -> int:
+    """Isolate the delivery that makes a batch fail: it is tried again later, and given up after several times."""
+    for done in range(most):
+        with engine().begin() as connection:
+            delivery = connection.execute(_CLAIM, {"provider": provider, "most": 1}).mappings().one_or_none()
+            if delivery is None:
+                return done
+            try:
+                with connection.begin_nested():
+                    _settle(connection, registry.get(provider), [delivery])
+            except OperationalError:
+                raise
+            except Exception as error:
+                logger.exception("a delivery could not be processed", delivery=delivery["id"])
+                wait = timedelta(seconds=backoff(delivery["attempts"] + 1))
+                failed = {"id": delivery["id"], "wait": wait, "error": type(error).__name__, "most": MAX_ATTEMPTS}
+                connection.execute(_FAILED, failed)
+    return most
+
+
+def _settle(connection: Connection, provider: Provider, waiting: Sequence[RowMapping]) -> None:
+    """Map, ingest, and note with each delivery what became of it."""
+    sight = Sight()
+    verdicts = [_read(provider, delivery, sight) for delivery in waiting]
+    with driver(connection).cursor() as cursor:
+        outcome = ingest(cursor, sight.observations)
+        refused = [rejects.of(one, reason) for one, reason in outcome.refused]
+        rejects.keep(cursor, [*sight.rejects, *refused])
+    late = {reject.door.delivery_id: reject for reject in refused}
+    final = [_rejected(verdict.id, late[verdict.id]) if verdict.id in late else verdict for verdict in verdicts]
+    connection.execute(_DONE, _columns(final))
+
+
+def _read(provider: Provider, delivery: RowMapping, sight: Sight) -> _Verdict:
+    """Read one delivery, and add what it says to what the batch has seen."""
+    door = Door(
+        account_id=delivery["account_id"],
+        provider=delivery["provider"],
+        mapper_version=provider.mapper_version,
+        source=Source.VERIFIED_WEBHOOK if delivery["verified"] else Source.UNVERIFIED_WEBHOOK,
+        landed_at=delivery["received_at"],
+        delivery_id=delivery["id"],
+    )
+    event, context = delivery["event_type"] or "", Context(delivery["settings"])
+    try:
+        payload = inbox.read(delivery["content_type"], delivery["query"], delivery["body"])
+        seen = observe([payload], lambda raw: provider.webhook.map_delivery(raw, event, context), door)
+    except NotACall as error:
+        return _Verdict(door.delivery_id or 0, "ignored", error.reason)
+    except RefuseDelivery as error:
+        return _Verdict(door.delivery_id or 0, "rejected", error.reason)
+    sight.observations += seen.observations
+    sight.rejects += seen.rejects
+    if seen.rejects:
+        return _rejected(delivery["id"], seen.rejects[0])
+    key = call_id(door.account_id, seen.observations[0].record.external_id)
+    return _Verdict(delivery["id"], "processed", call=key)
+
+
+def _rejected(delivery_id: int, reject: Reject) -> _Verdict:
+    return _Verdict(delivery_id, "rejected", reject.reason)
+
+
+def _columns(verdicts: Sequence[_Verdict]) -> dict[str, list[Any]]:
+    return {
+        "ids": [verdict.id for verdict in verdicts],
+        "states": [verdict.state for verdict in verdicts],
+        "reasons": [verdict.reason for verdict in verdicts],
+        "calls": [verdict.call for verdict in verdicts],
+    }
+
+
+def drain(provider: str, batches: int = 20) -> list[Hint]:
+    """Process batch after batch, and return a hint where deliveries are left after so many."""
+    for _ in range(batches):
+        if process(provider) < BATCH:
+            return []
+    return [Hint(Step.DELIVERIES, provider)]

@@ -1,0 +1,170 @@
+"""The funnel in which both flows end: observations → one row per call.
+
+    observe (map, check, digest) → dedup → what was said before is left alone → new calls are inserted, known ones merged
+
+Counting, rejecting and idempotency live here, once. Nothing here commits: the caller's transaction holds the calls, the
+rejects, the change log and the state of the page or delivery together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+from uuid import UUID
+
+from psycopg import Cursor, DataError
+
+from calltrack.db import upsert
+from calltrack.model import Observation, Source, call_id
+from calltrack.sync import confirmations
+from calltrack.sync.merge import METADATA, Row, changed, column_of, confirm, dump_stamps, load_stamps, merged, stamp_of
+
+
+@dataclass
+class Outcome:
+    """What became of a batch: `fetched = inserted + updated + unchanged + duplicates + rejected`, always."""
+
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    #: observations of a call beyond the first one in the batch
+    duplicates: int = 0
+    #: calls that a page showed to be as they were, where the provider has no versions
+    confirmed: list[UUID] = field(default_factory=list)
+    #: what Postgres would not take, with its reason; everything else went through
+    refused: list[tuple[Observation, str]] = field(default_factory=list)
+    #: calls whose rows are new or changed
+    touched: list[UUID] = field(default_factory=list)
+
+    def __iadd__(self, other: Outcome) -> Outcome:
+        for name, value in vars(other).items():
+            setattr(self, name, getattr(self, name) + value)
+        return self
+
+
+@dataclass(slots=True)
+class _Call:
+    """All observations of one call in a batch, and its row as far as it is known."""
+
+    id: UUID
+    observations: list[Observation]
+
+
+def ingest(cursor: Cursor[Any], batch: Sequence[Observation]) -> Outcome:
+    """Let a batch of observations flow into `calls`. What Postgres refuses is isolated; the rest goes through."""
+    cursor.execute("SAVEPOINT batch")
+    try:
+        return _ingest(cursor, batch)
+    except DataError as error:
+        cursor.execute("ROLLBACK TO SAVEPOINT batch")
+        if len(batch) == 1:
+            return Outcome(refused=[(batch[0], type(error).__name__)])
+    half = len(batch) // 2
+    outcome = ingest(cursor, batch[:half])
+    outcome += ingest(cursor, batch[half:])
+    return outcome
+
+
+def _ingest(cursor: Cursor[Any], batch: Sequence[Observation]) -> Outcome:
+    calls = _by_call(batch)
+    outcome = Outcome(duplicates=len(batch) - len(calls))
+    if not calls:
+        return outcome
+    confirmations.guard(cursor, batch)
+    known = upsert.digests(cursor, [call.id for call in calls])
+    new = [call for call in calls if call.id not in known]
+    old = [call for call in calls if call.id in known and not _said_before(call, known[call.id], outcome)]
+    inserted = _insert(cursor, new)
+    outcome.inserted = len(inserted)
+    outcome.touched.extend(inserted)
+    late = [call for call in new if call.id not in inserted]
+    _merge(cursor, sorted([*old, *late], key=lambda call: call.id), outcome)
+    return outcome
+
+
+def _by_call(batch: Iterable[Observation]) -> list[_Call]:
+    """The observations, grouped by call, in the order of the calls' ids."""
+    keyed = [(call_id(one.account_id, one.record.external_id), one) for one in batch]
+    keyed.sort(key=lambda pair: pair[0])
+    return [_Call(key, [one for _, one in group]) for key, group in groupby(keyed, key=lambda pair: pair[0])]
+
+
+def _said_before(call: _Call, digest: bytes | None, outcome: Outcome) -> bool:
+    """Whether the row took in exactly this already. A page without versions then still confirms the row as it is."""
+    if any(one.digest != digest or not (one.versioned or one.page_id) for one in call.observations):
+        return False
+    outcome.unchanged += 1
+    if not call.observations[0].versioned:
+        outcome.confirmed.append(call.id)
+    return True
+
+
+def _insert(cursor: Cursor[Any], calls: Sequence[_Call]) -> set[UUID]:
+    rows = []
+    for call in calls:
+        row = merged(call.observations)
+        rows.append(_staged(call, row, [], _digest(call, row)))
+    return upsert.insert(cursor, rows) if rows else set()
+
+
+def _merge(cursor: Cursor[Any], calls: Sequence[_Call], outcome: Outcome) -> None:
+    """Merge these calls, which have rows, into them."""
+    if not calls:
+        return
+    locked = upsert.lock(cursor, [call.id for call in calls])
+    seen = confirmations.later(cursor, [one for call in calls for one in call.observations], list(locked))
+    writes = []
+    for call in calls:
+        columns = locked[call.id]
+        before = _row(columns)
+        if call.id in seen and columns["content_digest"]:
+            confirm(before, columns["content_digest"], seen[call.id])
+        after = merged(call.observations, before)
+        names = changed(before, after)
+        outcome.updated += bool(names)
+        outcome.unchanged += not names
+        if names:
+            outcome.touched.append(call.id)
+        digest = _digest(call, after) or columns["content_digest"]
+        if names or after.stamps != before.stamps or digest != columns["content_digest"]:
+            writes.append(_staged(call, after, names, digest))
+    if writes:
+        upsert.update(cursor, writes)
+
+
+def _row(columns: dict[str, Any]) -> Row:
+    """The merged state that a row of `calls` holds."""
+    values = {name: value for name, value in columns.items() if name not in _BOOKKEPT}
+    for key, value in (values.pop("metadata") or {}).items():
+        values[METADATA + key] = value
+    return Row(values, load_stamps(columns["observations"], values))
+
+
+_BOOKKEPT = frozenset({"observations", "content_digest"})
+
+
+def _digest(call: _Call, row: Row) -> bytes | None:
+    """The digest of the newest complete API record among a call's observations, if the row holds anything of it."""
+    records = [one for one in call.observations if one.source is Source.API_RECORD and one.record.complete]
+    newest = max(records, key=stamp_of, default=None)
+    if newest is None or all(stamp.digest != newest.digest.hex() for stamp in row.stamps.values()):
+        return None
+    return newest.digest
+
+
+def _staged(call: _Call, row: Row, names: list[str], digest: bytes | None) -> upsert.Staged:
+    """The row to write for a call: its values as columns."""
+    columns: dict[str, Any] = {"observations": dump_stamps(row), "content_digest": digest}
+    metadata = {}
+    for name, value in row.values.items():
+        if column_of(name) == "metadata":
+            metadata[name.removeprefix(METADATA)] = value
+        else:
+            columns[name] = value
+    columns["metadata"] = metadata or None
+    last = call.observations[-1]
+    values = [columns.get(name) for name in upsert.MERGED]
+    identity = (call.id, last.account_id, last.provider, last.record.external_id)
+    return upsert.Staged(*identity, values, last.page_id, last.delivery_id, names or None)

@@ -1,0 +1,121 @@
+"""From what a provider sent to observations: map, check, digest. What cannot become a call becomes a reject with a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from hashlib import blake2b
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from calltrack.errors import NotACall, RejectRecord
+from calltrack.model import CallRecord, Observation, Source
+
+MAX_ID = 255
+MAX_INTEGER = 2**31 - 1
+MAX_MONEY = Decimal(10) ** 12
+WHOLE = ("duration_seconds", "talk_seconds", "wrap_seconds", "ring_seconds", "hold_seconds")
+MONEY = ("revenue", "payout", "cost")
+
+
+@dataclass(frozen=True)
+class Door:
+    """Through which a batch of raw records came in."""
+
+    account_id: UUID
+    provider: str
+    mapper_version: int
+    source: Source
+    landed_at: datetime
+    page_id: int | None = None
+    delivery_id: int | None = None
+
+
+@dataclass(frozen=True)
+class Reject:
+    """A record that cannot become a call: as it came, and why."""
+
+    door: Door
+    raw: bytes
+    digest: bytes
+    reason: str
+    detail: str
+
+
+@dataclass
+class Sight:
+    """What a batch of raw records turned out to be."""
+
+    observations: list[Observation] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
+
+
+def observe(records: Iterable[dict[str, Any]], mapper: Callable[[dict[str, Any]], CallRecord], door: Door) -> Sight:
+    """Map and check every record. Raises `NotACall` only, which is for a single delivery to say."""
+    sight = Sight()
+    for raw in records:
+        body, clean = _storable(raw)
+        digest = blake2b(body, digest_size=16, salt=door.mapper_version.to_bytes(4)).digest()
+        try:
+            record = checked(mapper(clean))
+        except RejectRecord as error:
+            sight.rejects.append(Reject(door, body, digest, error.reason, error.message))
+        except NotACall:
+            raise
+        except Exception as error:  # noqa: BLE001 - a fault in a mapping must not stop the page; the record is kept
+            sight.rejects.append(Reject(door, body, digest, "mapper_failed", type(error).__name__))
+        else:
+            sight.observations.append(_observation(record, digest, door))
+    return sight
+
+
+def _observation(record: CallRecord, digest: bytes, door: Door) -> Observation:
+    return Observation(
+        account_id=door.account_id,
+        provider=door.provider,
+        record=record,
+        source=door.source,
+        landed_at=door.landed_at,
+        digest=digest,
+        mapper_version=door.mapper_version,
+        page_id=door.page_id,
+        delivery_id=door.delivery_id,
+    )
+
+
+def _storable(raw: dict[str, Any]) -> tuple[bytes, dict[str, Any]]:
+    """The record as JSON bytes and as values, without the NUL characters that Postgres cannot hold."""
+    body = orjson.dumps(raw)
+    if rb"\u0000" not in body:
+        return body, raw
+    clean = _without_nul(raw)
+    return orjson.dumps(clean), clean
+
+
+def _without_nul(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace("\0", "")
+    if isinstance(value, list):
+        return [_without_nul(item) for item in value]
+    if isinstance(value, dict):
+        return {key.replace("\0", ""): _without_nul(item) for key, item in value.items()}
+    return value
+
+
+def checked(record: CallRecord) -> CallRecord:
+    """The record, if the database can hold it. A mapping that lets nonsense through is caught here."""
+    if not record.external_id.strip() or len(record.external_id) > MAX_ID:
+        raise RejectRecord("The record has no usable id.", "no_id")
+    for name in WHOLE:
+        seconds = getattr(record, name)
+        if seconds is not None and not 0 <= seconds <= MAX_INTEGER:
+            raise RejectRecord(f"{name} is out of range.", "out_of_range")
+    for name in MONEY:
+        amount = getattr(record, name)
+        if amount is not None and not (amount.is_finite() and abs(amount) < MAX_MONEY):
+            raise RejectRecord(f"{name} is out of range.", "out_of_range")
+    return record

@@ -1,0 +1,75 @@
+"""Which range a run covers, and how it is cut into slices that can be fetched side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from calltrack.client.windows import Window
+from calltrack.provider import Calls, Provider
+
+#: How far back behind the end of a range slices are cut: most calls are recent, and the recent ones are wanted first.
+CUTS = tuple(timedelta(days=days) for days in (1, 7, 30, 180))
+
+
+class Mode(StrEnum):
+    """What a run was asked to cover."""
+
+    FULL = "full"
+    INCREMENTAL = "incremental"
+    RANGE = "range"
+
+
+class Axis(StrEnum):
+    """Which time of a call a range is about."""
+
+    CREATED = "created"
+    CHANGED = "changed"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run reads: a range on an axis, in slices, newest first."""
+
+    axis: Axis
+    window: Window
+    slices: tuple[Window, ...]
+
+
+def plan(
+    mode: Mode,
+    provider: Provider,
+    calls: Calls,
+    *,
+    now: datetime,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    synced_until: datetime | None = None,
+) -> Plan:
+    """The plan of a run that begins now.
+
+    A full run reads all that there is. An incremental one reaches back behind the last completed run by the provider's
+    overlap, by time of change where the provider can list so; while there was no such run, everything is new.
+    """
+    if mode is Mode.INCREMENTAL and synced_until is not None:
+        window = Window(max(provider.history, synced_until - provider.overlap), now)
+        if calls.changes is not None:
+            return Plan(Axis.CHANGED, window, (window,))
+        return Plan(Axis.CREATED, window, cut(window))
+    window = Window(since or provider.history, min(until or now, now))
+    return Plan(Axis.CREATED, window, cut(window))
+
+
+def cut(window: Window) -> tuple[Window, ...]:
+    """The range in slices, newest first; each older one is longer."""
+    edges = [window.until, *(edge for back in CUTS if (edge := window.until - back) > window.since), window.since]
+    return tuple(Window(older, newer) for newer, older in zip(edges, edges[1:], strict=False))
+
+
+def halves(window: Window) -> tuple[Window, Window] | None:
+    """The slice in two, newer half first; None where it cannot be cut any more."""
+    middle = (window.since + (window.until - window.since) / 2).replace(microsecond=0)
+    if not window.since < middle < window.until:
+        return None
+    return Window(middle, window.until), Window(window.since, middle)

@@ -1,0 +1,242 @@
+"""Fetching one page: claim it, ask the provider, land the answer byte for byte, and open the next page."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from datetime import timedelta
+from hashlib import blake2b
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, text
+from sqlalchemy.exc import IntegrityError
+
+from calltrack import registry
+from calltrack.client.answer import Answer, dig
+from calltrack.client.budget import Lane
+from calltrack.client.pages import Cursor
+from calltrack.client.retry import backoff
+from calltrack.client.windows import Window
+from calltrack.db import accounts
+from calltrack.db.accounts import Account
+from calltrack.db.session import engine
+from calltrack.errors import CalltrackError, CredentialsRefused, EndlessPages, SliceTooLarge, TryLater
+from calltrack.mapping.times import moment
+from calltrack.provider import Calls, Context, Provider, Raw
+from calltrack.sync import runs
+from calltrack.sync.connections import client_for, vault
+from calltrack.sync.hints import Hint, Step
+from calltrack.sync.plan import Axis, Mode, halves
+
+#: a fetch that takes longer than this is taken for dead, and the page may be claimed again
+LEASE = timedelta(seconds=120)
+#: waits up to this long are a message with a delay; longer ones are left to the row
+LONGEST_DELAY = 60.0
+MAX_ATTEMPTS = 8
+#: pages with one and the same content in a slice before it counts as endless: a shift by a whole page may repeat one
+REPEATS = 3
+
+_CLAIM = text("""
+UPDATE sync_pages page SET leased_until = now() + :lease, attempts = attempts + 1
+FROM sync_runs run, sync_slices slice, provider_configs account
+WHERE page.id = :page_id AND page.state = 'pending' AND page.next_attempt_at <= now() + interval '1 second'
+  AND (page.leased_until IS NULL OR page.leased_until < now())
+  AND run.id = page.run_id AND run.state = 'running' AND slice.id = page.slice_id
+  AND account.id = page.account_id AND account.is_active
+  AND (account.blocked_until IS NULL OR account.blocked_until < now())
+RETURNING page.*, run.mode, run.axis, slice.since, slice.until, account.settings
+""")
+_LAND = text("""
+UPDATE sync_pages SET state = 'fetched', body = :body, body_digest = :digest,
+    fetched_at = clock_timestamp(), hinted_at = now(), leased_until = NULL, reason = NULL, error = NULL
+WHERE id = :page_id AND state = 'pending'
+RETURNING id, (SELECT count(*) FROM sync_pages same WHERE same.slice_id = sync_pages.slice_id AND same.body_digest = :digest)
+""")
+_EXHAUSTED = text("UPDATE sync_slices SET state = :state WHERE id = :slice_id")
+_EXPECT = text("""
+WITH said AS (UPDATE sync_slices SET expected = :total WHERE id = :slice_id RETURNING run_id)
+UPDATE sync_runs SET expected = coalesce(expected, 0) + :total WHERE id = (SELECT run_id FROM said)
+""")
+_PARK = text("""
+UPDATE sync_pages SET next_attempt_at = now() + :wait, hinted_at = now() + :hint, leased_until = NULL,
+    attempts = attempts - :uncounted, reason = :reason, error = :error
+WHERE id = :page_id AND state = 'pending'
+""")
+_BLOCK = text(
+    "UPDATE provider_configs SET blocked_until = greatest(blocked_until, now() + :wait) WHERE id = :account_id"
+)
+_FAIL = text("""
+UPDATE sync_pages SET state = 'failed', leased_until = NULL, reason = :reason, error = :error
+WHERE id = :page_id AND state = 'pending'
+""")
+_DROP = text("DELETE FROM sync_pages WHERE id = :page_id AND state = 'pending'")
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What came of looking at a page."""
+
+    #: the page is in the ledger and wants storing
+    landed: bool = False
+    #: further pages to fetch
+    hints: tuple[Hint, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A claimed page with everything that fetching it needs."""
+
+    page: RowMapping
+    account: Account
+    provider: Provider
+    calls: Calls
+
+    @property
+    def window(self) -> Window:
+        return Window(self.page["since"], self.page["until"])
+
+    @property
+    def lane(self) -> Lane:
+        return Lane.INCREMENTAL if self.page["mode"] == Mode.INCREMENTAL else Lane.BACKFILL
+
+    def params(self) -> dict[str, str]:
+        """The query parameters of this page, without credentials."""
+        pages = self.calls.pages.params(self.page["cursor"])
+        if self.page["axis"] == Axis.CHANGED and self.calls.changes is not None:
+            return {**self.calls.changes.extra, **pages}
+        zone = Context(self.account.settings).zone
+        return {**self.calls.filter.params(self.window, zone), **pages}
+
+
+def fetch(page_id: int) -> Fetched:
+    """Fetch one page, if it is still to be fetched and nobody else is at it."""
+    with engine().begin() as connection:
+        work = _claim(connection, page_id)
+    if work is None:
+        return Fetched()
+    try:
+        answer = client_for(work.account).get(work.calls.path, work.params(), work.lane)
+        records = work.calls.read(answer)
+        cursor = _next(work, answer, records)
+    except SliceTooLarge:
+        return _split(work)
+    except TryLater as error:
+        return _park(work, error)
+    except CalltrackError as error:
+        return _fail(work, error)
+    return _land(work, answer, len(records), cursor)
+
+
+def _claim(connection: Connection, page_id: int) -> _Work | None:
+    page = connection.execute(_CLAIM, {"page_id": page_id, "lease": LEASE}).mappings().one_or_none()
+    if page is None:
+        return None
+    provider = registry.get(page["provider"])
+    account = accounts.get(connection, vault(), page["account_id"])
+    return _Work(page, account, provider, provider.calls(account.settings))
+
+
+def _next(work: _Work, answer: Answer, records: list[Raw]) -> Cursor | None:
+    """The cursor after this page; None where the slice ends. An empty page ends every slice."""
+    cursor = work.calls.pages.next(work.page["cursor"], answer, len(records))
+    if not records:
+        return None
+    if work.page["axis"] == Axis.CHANGED and work.calls.changes is not None:
+        oldest = moment(dig(records[-1], work.calls.changes.changed))
+        if oldest is not None and oldest < work.page["since"]:
+            return None
+    return cursor
+
+
+def _land(work: _Work, answer: Answer, count: int, cursor: Cursor | None) -> Fetched:
+    """Commit the page's bytes, its successor, and what they say about the slice, in one transaction."""
+    page = work.page
+    landing = {
+        "page_id": page["id"],
+        "body": zlib.compress(answer.body, 1),
+        "digest": blake2b(answer.body, digest_size=16).digest(),
+    }
+    try:
+        with engine().begin() as connection:
+            landed = connection.execute(_LAND, landing).one_or_none()
+            if landed is None:
+                return Fetched()
+            if page["number"] == 1 and (total := work.calls.pages.total(answer)) is not None:
+                connection.execute(_EXPECT, {"slice_id": page["slice_id"], "total": total})
+            if cursor is None:
+                connection.execute(_EXHAUSTED, {"slice_id": page["slice_id"], "state": "exhausted"})
+                return Fetched(landed=True)
+            if landed[1] >= REPEATS - 1 and count:
+                raise EndlessPages
+            return Fetched(True, (_open_next(connection, page, cursor),))
+    except (EndlessPages, IntegrityError):
+        return _endless(work, landing)
+
+
+def _open_next(connection: Connection, page: RowMapping, cursor: Cursor) -> Hint:
+    number = page["number"] + 1
+    return runs.open_page(
+        connection, page["run_id"], page["slice_id"], page["account_id"], page["provider"], number, cursor
+    )
+
+
+def _endless(work: _Work, landing: dict[str, Any]) -> Fetched:
+    """Keep the page that was fetched, and stop the run: reading on would never end."""
+    error = EndlessPages()
+    with engine().begin() as connection:
+        landed = connection.execute(_LAND, landing).one_or_none()
+        runs.fail(connection, work.page["run_id"], error.reason, error.message)
+    return Fetched(landed=landed is not None)
+
+
+def _split(work: _Work) -> Fetched:
+    """Cut the slice in two: the provider pages only so far."""
+    parts = halves(work.window)
+    if parts is None:
+        return _fail(
+            work, SliceTooLarge("A single second holds more calls than the provider lets anyone page through.")
+        )
+    run = {**work.page, "id": work.page["run_id"]}
+    with engine().begin() as connection:
+        if not connection.execute(_DROP, {"page_id": work.page["id"]}).rowcount:
+            return Fetched()
+        connection.execute(_EXHAUSTED, {"slice_id": work.page["slice_id"], "state": "split"})
+        return Fetched(hints=tuple(runs.open_slice(connection, run, part) for part in parts))
+
+
+def _park(work: _Work, error: TryLater) -> Fetched:
+    """Put the page aside until it may work: in its row, and for short waits with a delayed hint beside it."""
+    page, settings = work.page, work.account.settings
+    if error.counts and page["attempts"] >= int(settings.get("max_retries") or MAX_ATTEMPTS):
+        return _fail(work, error)
+    wait = error.wait
+    if wait is None:
+        wait = backoff(page["attempts"], base=float(settings.get("retry_delay") or 1.0))
+    delayed = wait if wait <= LONGEST_DELAY else 0.0
+    parked = {
+        "page_id": page["id"],
+        "wait": timedelta(seconds=wait),
+        "hint": timedelta(seconds=delayed),
+        "uncounted": 0 if error.counts else 1,
+    }
+    with engine().begin() as connection:
+        connection.execute(_PARK, {**parked, "reason": error.reason, "error": error.message})
+        if wait > LONGEST_DELAY and not error.counts:
+            connection.execute(_BLOCK, {"wait": parked["wait"], "account_id": work.account.id})
+    if wait > LONGEST_DELAY:
+        return Fetched()
+    return Fetched(
+        hints=(runs.page_hint(Step.FETCH, page["provider"], page["id"], page["number"], page["run_id"], wait),)
+    )
+
+
+def _fail(work: _Work, error: CalltrackError) -> Fetched:
+    """Stop the run with the reason. Wrong credentials are noted with the account too: a person must mend them."""
+    page = work.page
+    with engine().begin() as connection:
+        connection.execute(_FAIL, {"page_id": page["id"], "reason": error.reason, "error": error.message})
+        runs.fail(connection, page["run_id"], error.reason, error.message)
+        if isinstance(error, CredentialsRefused):
+            query = text("UPDATE provider_configs SET health = :error WHERE id = :id")
+            connection.execute(query, {"error": error.message, "id": work.account.id})
+    return Fetched()

@@ -1,0 +1,251 @@
+"""The life of a run: queued → running → completed, failed or cancelled. Resuming is sending hints for what is not stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+from sqlalchemy import Connection, RowMapping, text
+
+from calltrack import registry
+from calltrack.client.windows import Window
+from calltrack.db import accounts
+from calltrack.db.session import engine
+from calltrack.errors import FixConfiguration
+from calltrack.sync.hints import Hint, Step
+from calltrack.sync.plan import Mode, plan
+
+_QUEUED_ALIKE = text("""
+SELECT id FROM sync_runs
+WHERE account_id = :account_id AND mode = :mode AND state = 'queued'
+  AND since IS NOT DISTINCT FROM :since AND until IS NOT DISTINCT FROM :until
+""")
+_QUEUE = text("""
+INSERT INTO sync_runs (account_id, provider, mode, axis, since, until)
+VALUES (:account_id, :provider, :mode, 'created', :since, :until) RETURNING id
+""")
+_LOCKED = text("""
+SELECT run.*, account.settings, account.is_active, status.synced_until, now() AS now
+FROM sync_runs run JOIN provider_configs account ON account.id = run.account_id
+LEFT JOIN sync_status status ON status.account_id = run.account_id
+WHERE run.id = :run_id FOR UPDATE OF run, account
+""")
+_IN_THE_WAY = text("""
+SELECT id FROM sync_runs
+WHERE account_id = :account_id AND axis = :axis AND state = 'running' AND since < :until AND until > :since LIMIT 1
+""")
+_BEGIN = text("""
+UPDATE sync_runs SET state = 'running', axis = :axis, since = :since, until = :until, started_at = now(), progressed_at = now()
+WHERE id = :run_id
+""")
+_SLICE = text("INSERT INTO sync_slices (run_id, since, until) VALUES (:run_id, :since, :until) RETURNING id")
+_PAGE = text("""
+INSERT INTO sync_pages (run_id, slice_id, account_id, provider, number, cursor)
+VALUES (:run_id, :slice_id, :account_id, :provider, :number, CAST(:cursor AS jsonb)) RETURNING id
+""")
+_FINISH = text("""
+UPDATE sync_runs run SET state = 'completed', finished_at = now(), progressed_at = now()
+WHERE id = :run_id AND state = 'running'
+  AND NOT EXISTS (SELECT FROM sync_slices WHERE run_id = run.id AND state = 'open')
+  AND NOT EXISTS (SELECT FROM sync_pages WHERE run_id = run.id AND state <> 'stored')
+RETURNING *
+""")
+_FAIL = text("""
+UPDATE sync_runs SET state = 'failed', reason = :reason, error = :error, finished_at = now()
+WHERE id = :run_id AND state = 'running' RETURNING *
+""")
+_CANCEL = text("""
+UPDATE sync_runs SET state = 'cancelled', reason = 'cancelled', finished_at = now()
+WHERE id = :run_id AND state IN ('queued', 'running') RETURNING *
+""")
+_STATUS = text("""
+INSERT INTO sync_status AS status (account_id, provider, status, error, records_synced, last_sync_at,
+    last_successful_sync_at, last_full_sync_at, synced_until)
+VALUES (:account_id, :provider, :state, :error, :inserted, :finished_at,
+    CASE WHEN :state = 'completed' THEN :finished_at END,
+    CASE WHEN :state = 'completed' AND :mode = 'full' THEN :finished_at END,
+    CASE WHEN :state = 'completed' AND :mode <> 'range' THEN :until END)
+ON CONFLICT (account_id) DO UPDATE SET status = excluded.status, error = excluded.error, updated_at = now(),
+    records_synced = status.records_synced + excluded.records_synced,
+    last_sync_at = excluded.last_sync_at,
+    last_successful_sync_at = coalesce(excluded.last_successful_sync_at, status.last_successful_sync_at),
+    last_full_sync_at = coalesce(excluded.last_full_sync_at, status.last_full_sync_at),
+    synced_until = greatest(status.synced_until, excluded.synced_until)
+""")
+_REOPEN_RUN = text("""
+UPDATE sync_runs SET state = 'running', reason = NULL, error = NULL, finished_at = NULL
+WHERE id = :run_id AND state IN ('running', 'failed', 'cancelled') AND started_at IS NOT NULL RETURNING *
+""")
+#: An endless slice was stopped with all its pages stored: its last page is asked for again.
+_REOPEN_SLICES = text("""
+UPDATE sync_pages SET state = 'pending', body = NULL, body_digest = NULL
+WHERE id IN (
+    SELECT max(page.id) FROM sync_slices slice JOIN sync_pages page ON page.slice_id = slice.id
+    WHERE slice.run_id = :run_id AND slice.state = 'open'
+    GROUP BY slice.id HAVING bool_and(page.state = 'stored')
+)
+""")
+_REOPEN_PAGES = text("""
+UPDATE sync_pages SET attempts = 0, next_attempt_at = now(), hinted_at = now(), reason = NULL, error = NULL,
+    state = CASE WHEN state <> 'failed' THEN state WHEN body IS NULL THEN 'pending' ELSE 'fetched' END
+WHERE run_id = :run_id AND state <> 'stored' RETURNING id, provider, number, run_id, state
+""")
+
+
+def queue(
+    connection: Connection,
+    account_id: UUID,
+    provider: str,
+    mode: Mode,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> int:
+    """Put a run in the queue of its account and return its id. The same run already waiting is not doubled."""
+    if since and until and since >= until:
+        raise FixConfiguration("The range is empty: --since must lie before --until.")
+    wanted = {"account_id": account_id, "provider": provider, "mode": mode.value, "since": since, "until": until}
+    connection.execute(text("SELECT FROM provider_configs WHERE id = :id FOR UPDATE"), {"id": account_id})
+    waiting = connection.execute(_QUEUED_ALIKE, wanted).scalar()
+    return int(waiting or connection.execute(_QUEUE, wanted).scalar_one())
+
+
+def begin(connection: Connection, run_id: int) -> list[Hint]:
+    """Start a queued run, unless another one of the account reads any of the same range: then it goes on waiting."""
+    run = connection.execute(_LOCKED, {"run_id": run_id}).mappings().one_or_none()
+    if run is None or run["state"] != "queued" or not run["is_active"]:
+        return []
+    provider = registry.get(run["provider"])
+    calls = provider.calls(run["settings"])
+    planned = plan(
+        Mode(run["mode"]),
+        provider,
+        calls,
+        now=run["now"],
+        since=run["since"],
+        until=run["until"],
+        synced_until=run["synced_until"],
+    )
+    span = {"since": planned.window.since, "until": planned.window.until, "axis": planned.axis.value}
+    if connection.execute(_IN_THE_WAY, {"account_id": run["account_id"], **span}).scalar():
+        return []
+    connection.execute(_BEGIN, {"run_id": run_id, **span})
+    return [open_slice(connection, run, window) for window in planned.slices]
+
+
+def open_slice(connection: Connection, run: Mapping[Any, Any], window: Window) -> Hint:
+    """Add a slice to a running run, with its first page."""
+    run_id = run["id"]
+    slice_id = connection.execute(_SLICE, {"run_id": run_id, "since": window.since, "until": window.until}).scalar_one()
+    cursor = registry.get(run["provider"]).calls(run["settings"]).pages.first()
+    return open_page(connection, run_id, slice_id, run["account_id"], run["provider"], 1, cursor)
+
+
+def open_page(
+    connection: Connection,
+    run_id: int,
+    slice_id: int,
+    account_id: UUID,
+    provider: str,
+    number: int,
+    cursor: Mapping[str, Any],
+) -> Hint:
+    """Add a page to a slice. The ledger refuses a cursor that the slice has already (an `IntegrityError`)."""
+    page = {"run_id": run_id, "slice_id": slice_id, "account_id": account_id, "provider": provider, "number": number}
+    page_id = connection.execute(_PAGE, {**page, "cursor": orjson.dumps(cursor).decode()}).scalar_one()
+    return page_hint(Step.FETCH, provider, page_id, number, run_id)
+
+
+def page_hint(step: Step, provider: str, page_id: int, number: int, run_id: int, delay: float = 0.0) -> Hint:
+    return Hint(step, provider, page_id, f"{provider} page {number} of run {run_id}", delay)
+
+
+def finish(connection: Connection, run_id: int) -> RowMapping | None:
+    """Complete the run if every page of every slice is stored. Returns the completed run, or None."""
+    run = connection.execute(_FINISH, {"run_id": run_id}).mappings().one_or_none()
+    if run is not None:
+        connection.execute(_STATUS, dict(run))
+        connection.execute(text("UPDATE provider_configs SET health = NULL WHERE id = :id"), {"id": run["account_id"]})
+    return run
+
+
+def fail(connection: Connection, run_id: int, reason: str, error: str) -> RowMapping | None:
+    """Stop the run with a reason. What it has stored stays; `resume` goes on from there."""
+    run = connection.execute(_FAIL, {"run_id": run_id, "reason": reason, "error": error}).mappings().one_or_none()
+    if run is not None:
+        connection.execute(_STATUS, dict(run))
+    return run
+
+
+def cancel(connection: Connection, run_id: int) -> bool:
+    """Stop a run on somebody's wish. False: there was nothing to stop."""
+    run = connection.execute(_CANCEL, {"run_id": run_id}).mappings().one_or_none()
+    if run is not None:
+        connection.execute(_STATUS, dict(run))
+    return run is not None
+
+
+def resume(connection: Connection, run_id: int) -> list[Hint] | None:
+    """Let a stopped run go on: hints for the pages that are not stored. None: there is no such run to resume."""
+    run = connection.execute(_LOCKED, {"run_id": run_id}).mappings().one_or_none()
+    if run is None or run["state"] == "completed" or run["started_at"] is None:
+        return None
+    others = {name: run[name] for name in ("account_id", "axis", "since", "until")}
+    other = None if run["state"] == "running" else connection.execute(_IN_THE_WAY, others).scalar()
+    if other is not None:
+        raise FixConfiguration(f"Run {other} reads the same range: wait until it has ended, or cancel it.")
+    connection.execute(_REOPEN_RUN, {"run_id": run_id})
+    connection.execute(_REOPEN_SLICES, {"run_id": run_id})
+    pages = connection.execute(_REOPEN_PAGES, {"run_id": run_id}).mappings()
+    return [unstored(page) for page in pages]
+
+
+def unstored(page: Mapping[Any, Any]) -> Hint:
+    """The hint that brings a page on its way."""
+    step = Step.STORE if page["state"] == "fetched" else Step.FETCH
+    return page_hint(step, page["provider"], page["id"], page["number"], page["run_id"])
+
+
+def startable(connection: Connection, account_id: UUID | None = None) -> Sequence[int]:
+    """Queued runs, oldest first: of one account, or of all."""
+    query = "SELECT id FROM sync_runs WHERE state = 'queued' AND (CAST(:id AS uuid) IS NULL OR account_id = :id) ORDER BY id"
+    return connection.execute(text(query), {"id": account_id}).scalars().all()
+
+
+def start(
+    provider: str, account: str | None, mode: str, since: datetime | None = None, until: datetime | None = None
+) -> tuple[int, list[Hint]]:
+    """Queue a sync of an account and begin it if nothing is in its way. Returns the run, and hints for its pages."""
+    wanted = _mode(mode)
+    registry.get(provider)
+    with engine().begin() as connection:
+        account_id = accounts.find_id(connection, provider, account)
+        run_id = queue(connection, account_id, provider, wanted, since, until)
+    with engine().begin() as connection:
+        return run_id, begin(connection, run_id)
+
+
+def _mode(mode: str) -> Mode:
+    try:
+        return Mode(mode)
+    except ValueError:
+        raise FixConfiguration(f"There is no mode {mode!r}. There are: {', '.join(Mode)}.") from None
+
+
+def resume_run(run_id: int) -> list[Hint]:
+    """Let a stopped run go on. Raises `FixConfiguration` where there is nothing to resume."""
+    with engine().begin() as connection:
+        hints = resume(connection, run_id)
+        if hints is None:
+            raise FixConfiguration(f"There is no stopped run {run_id}: see `calltrack runs list`.")
+        finish(connection, run_id)
+    return hints
+
+
+def cancel_run(run_id: int) -> None:
+    """Stop a run. Raises `FixConfiguration` where it is not under way."""
+    with engine().begin() as connection:
+        if not cancel(connection, run_id):
+            raise FixConfiguration(f"Run {run_id} is not under way: see `calltrack runs list`.")

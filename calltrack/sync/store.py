@@ -1,0 +1,117 @@
+"""Storing one fetched page: its calls, its rejects, the change log and the page's state commit together, or not at all."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, text
+
+from calltrack import registry
+from calltrack.client.answer import Answer
+from calltrack.client.retry import backoff
+from calltrack.db.session import driver, engine
+from calltrack.model import Source
+from calltrack.provider import Context
+from calltrack.sync import progress, rejects, runs
+from calltrack.sync.ingest import Outcome, ingest
+from calltrack.sync.observe import Door, observe
+
+MAX_ATTEMPTS = 8
+
+_TAKE = text("""
+SELECT page.*, account.settings FROM sync_pages page JOIN provider_configs account ON account.id = page.account_id
+WHERE page.id = :page_id AND page.state = 'fetched' FOR UPDATE OF page SKIP LOCKED
+""")
+_COUNTS = ("fetched", "inserted", "updated", "unchanged", "rejected", "duplicates")
+_STORED = text(f"""
+UPDATE sync_pages SET state = 'stored', stored_at = now(), reason = NULL, error = NULL, confirmed = :confirmed,
+    {", ".join(f"{name} = :{name}" for name in _COUNTS)}
+WHERE id = :page_id
+""")
+#: a page that is stored again, after an endless slice was resumed, is not counted twice
+_COUNTED = text(f"""
+UPDATE sync_runs SET pages = pages + :pages, progressed_at = now(),
+    {", ".join(f"{name} = {name} + :{name}" for name in _COUNTS)}
+WHERE id = :run_id RETURNING *
+""")
+_FAILED = text("""
+UPDATE sync_pages SET attempts = attempts + 1, next_attempt_at = now() + :wait, hinted_at = now(), reason = :reason,
+    state = CASE WHEN attempts + 1 >= :most THEN 'failed' ELSE state END, error = :error
+WHERE id = :page_id AND state = 'fetched' RETURNING state, run_id, attempts
+""")
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A page that was stored just now, and its run as it stands."""
+
+    run: RowMapping
+    #: the run is complete with this page
+    completed: bool
+
+
+def store(page_id: int) -> Stored | None:
+    """Store one page, if it is fetched and nobody else is at it. None: there was nothing to do."""
+    try:
+        with engine().begin() as connection:
+            page = connection.execute(_TAKE, {"page_id": page_id}).mappings().one_or_none()
+            if page is None:
+                return None
+            run, fetched = _store(connection, page)
+    except Exception as error:
+        _failed(page_id, error)
+        raise
+    with engine().begin() as connection:
+        completed = runs.finish(connection, run["id"])
+    progress.report(completed or run, fetched)
+    return Stored(completed or run, completed is not None)
+
+
+def _store(connection: Connection, page: RowMapping) -> tuple[RowMapping, int]:
+    provider = registry.get(page["provider"])
+    door = Door(
+        account_id=page["account_id"],
+        provider=page["provider"],
+        mapper_version=provider.mapper_version,
+        source=Source.API_RECORD,
+        landed_at=page["fetched_at"],
+        page_id=page["id"],
+    )
+    context = Context(page["settings"])
+    records = provider.calls(page["settings"]).read(Answer(200, {}, zlib.decompress(page["body"])))
+    sight = observe(records, lambda raw: provider.map_call(raw, context), door)
+    with driver(connection).cursor() as cursor:
+        outcome = ingest(cursor, sight.observations)
+        refused = [*sight.rejects, *(rejects.of(one, reason) for one, reason in outcome.refused)]
+        rejects.keep(cursor, refused)
+    counts = _counts(len(records), len(refused), outcome)
+    connection.execute(_STORED, {"page_id": page["id"], "confirmed": outcome.confirmed or None, **counts})
+    before = {name: page[name] for name in _COUNTS}
+    more = {name: counts[name] - before[name] for name in _COUNTS}
+    counted = {"run_id": page["run_id"], "pages": 0 if page["stored_at"] else 1, **more}
+    return connection.execute(_COUNTED, counted).mappings().one(), len(records)
+
+
+def _counts(fetched: int, rejected: int, outcome: Outcome) -> dict[str, Any]:
+    """Every record of the page in exactly one count."""
+    return {
+        "fetched": fetched,
+        "inserted": outcome.inserted,
+        "updated": outcome.updated,
+        "unchanged": outcome.unchanged,
+        "rejected": rejected,
+        "duplicates": outcome.duplicates,
+    }
+
+
+def _failed(page_id: int, error: Exception) -> None:
+    """Note that storing failed for a reason of ours; after several tries the run stops with it."""
+    note = {"reason": "store_failed", "error": f"Storing the page failed: {type(error).__name__}."}
+    with engine().begin() as connection:
+        values = {"page_id": page_id, "wait": timedelta(seconds=backoff(1)), "most": MAX_ATTEMPTS, **note}
+        page = connection.execute(_FAILED, values).mappings().one_or_none()
+        if page is not None and page["state"] == "failed":
+            runs.fail(connection, page["run_id"], **note)

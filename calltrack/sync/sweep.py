@@ -1,0 +1,50 @@
+"""The sweeper finds rows that wait without anybody looking at them, and hints at them again.
+
+Recovery from a flushed broker, a killed worker or a lost message is nothing else than this.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlalchemy import text
+
+from calltrack.db.session import engine
+from calltrack.sync import runs
+from calltrack.sync.hints import Hint, Step
+
+#: how long a hint may be on its way before it is taken for lost
+PATIENCE = timedelta(seconds=60)
+#: hints sent in one sweep: the next one goes on
+MOST = 500
+
+_PAGES = text("""
+UPDATE sync_pages SET hinted_at = now() WHERE id IN (
+    SELECT page.id FROM sync_pages page
+    JOIN sync_runs run ON run.id = page.run_id JOIN provider_configs account ON account.id = page.account_id
+    WHERE page.state IN ('pending', 'fetched') AND page.next_attempt_at <= now() AND page.hinted_at < now() - :patience
+      AND (page.leased_until IS NULL OR page.leased_until < now())
+      AND (page.state = 'fetched' OR (
+        run.state = 'running' AND account.is_active AND (account.blocked_until IS NULL OR account.blocked_until < now())))
+    ORDER BY page.hinted_at LIMIT :most FOR UPDATE OF page SKIP LOCKED)
+RETURNING id, provider, number, run_id, state
+""")
+_SETTLED = text("""
+SELECT id FROM sync_runs run WHERE state = 'running' AND progressed_at < now() - interval '5 seconds'
+  AND NOT EXISTS (SELECT FROM sync_pages WHERE run_id = run.id AND state <> 'stored')
+""")
+_WAITING = text("""
+SELECT DISTINCT provider FROM webhook_logs
+WHERE state = 'received' AND next_attempt_at < now() - interval '2 seconds'
+""")
+
+
+def sweep(patience: timedelta = PATIENCE) -> list[Hint]:
+    """Complete what only lacks the word, and return hints for pages and deliveries that nobody looks at."""
+    with engine().begin() as connection:
+        for run_id in connection.execute(_SETTLED).scalars().all():
+            runs.finish(connection, run_id)
+    with engine().begin() as connection:
+        pages = connection.execute(_PAGES, {"patience": patience, "most": MOST}).mappings().all()
+        waiting = connection.execute(_WAITING).scalars().all()
+    return [*(runs.unstored(page) for page in pages), *(Hint(Step.DELIVERIES, name) for name in waiting)]

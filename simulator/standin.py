@@ -1,0 +1,242 @@
+"""What all stand-ins have in common: limits, faults, a list that changes, and the truth about it."""
+
+from __future__ import annotations
+
+import heapq
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import count
+from threading import RLock
+from typing import Any, ClassVar
+
+import orjson
+
+from simulator import calls
+from simulator.calls import Call
+from simulator.chance import fraction, pick
+from simulator.faults import Faults, spoil
+from simulator.habits import Habits
+from simulator.messages import Reply, Request
+from simulator.rows import ABSENT, Flaw, Listing, Row, Rows
+from simulator.traffic import Limit, Limiter, Traffic, retry_after
+from simulator.world import EXTRA, World
+
+Json = dict[str, Any]
+#: dialect, call → the record in that dialect
+Render = Callable[[Call], Json]
+
+
+class StandIn(ABC):
+    """One simulated provider. `reply` is all that the server calls; the rest is for tests."""
+
+    name: ClassVar[str]
+    #: where it lies on the server: the base URL that an account is given
+    base: ClassVar[str]
+    #: the limits that the habit `rate_limit` switches on
+    usual_limits: ClassVar[tuple[Limit, ...]]
+    #: the text that stands for the id where a template was not filled in
+    unfilled_id: ClassVar[str]
+    #: the keys of a record's id, whatever the dialect
+    id_keys: ClassVar[tuple[str, ...]]
+
+    def __init__(self, world: World, habits: Habits, limits: Sequence[Limit] = ()) -> None:
+        self.world = world
+        #: may be replaced while it runs; those about records count from the start only
+        self.habits = habits
+        self.traffic = Traffic()
+        self.lock = RLock()
+        self._limiter = Limiter(limits or (self.usual_limits if habits.rate_limit else ()))
+        self._faults = Faults(world.seed)
+        self._rows = Rows()
+        self._known = 0
+        self._new_calls = 0.0
+        self._agenda: list[tuple[datetime, int, Callable[[datetime], None]]] = []
+        self._serial = count()
+        self._fill()
+
+    # ── what a provider must say for itself ──
+
+    @property
+    @abstractmethod
+    def credentials(self) -> Mapping[str, str]:
+        """The account settings that this stand-in wants to see."""
+
+    @abstractmethod
+    def answer(self, request: Request) -> Reply:
+        """The answer of the provider's API, all being well."""
+
+    @abstractmethod
+    def refuse(self, status: int, text: str) -> Reply:
+        """The provider's way to say no."""
+
+    @abstractmethod
+    def created(self, call: Call) -> Any:
+        """What the list is sorted and filtered by."""
+
+    @abstractmethod
+    def truth(self, call: Call) -> Json:
+        """What may be known of a call from this provider, in the words of a normalised record."""
+
+    def route(self, path: str) -> str:
+        """The path as it is counted: without ids."""
+        return path
+
+    # ── requests ──
+
+    def reply(self, request: Request) -> Reply:
+        """Answer a request, with all bad habits."""
+        with self.lock:
+            self.traffic.arrived(self.route(request.path))
+            reply = self._reply(request)
+            self.traffic.answers[0 if reply.silence else reply.status] += 1
+            return reply
+
+    def _reply(self, request: Request) -> Reply:
+        wait = self._limiter.wait()
+        if wait:
+            return self._too_many(wait)
+        self._keep_up()
+        fault = self._faults.draw(request, self.habits)
+        reply = self._as_200(self.answer(request))
+        if fault is None:
+            return reply
+        self.traffic.faults[fault] += 1
+        return self._as_200(spoil(fault, request, reply, self.refuse, self.habits))
+
+    def _too_many(self, wait: float) -> Reply:
+        reply = self.refuse(429, "Too many requests. Please slow down.")
+        silent = fraction(self.world.seed, "silent_429", self.traffic.requests) < self.habits.silent_429
+        headers = () if silent else (("Retry-After", retry_after(wait)),)
+        return Reply(429, reply.body, headers)
+
+    def _as_200(self, reply: Reply) -> Reply:
+        if self.habits.errors_as_200 and reply.status >= 400:
+            return Reply(200, reply.body, reply.headers, reply.content_type)
+        return reply
+
+    # ── the list ──
+
+    def listed(self, rows: Sequence[Row]) -> None:
+        """Remember that these rows were shown: some calls change some time after that."""
+        if not self.habits.late_changes:
+            return
+        for row in rows:
+            if not row.seen:
+                row.seen = True
+                if row.flaw is None and row.call.restless < self.habits.late_changes:
+                    self._later(partial(self._rows.change, row))
+
+    def listing(self, rows: Sequence[Row], size: int, *, newest_first: bool) -> Listing:
+        """The rows, oldest first, as the pages tell them."""
+        return Listing(rows, size, newest_first=newest_first, again=int(self.habits.duplicates_across_pages))
+
+    def joined(self, rows: Sequence[Row], dialect: str, render: Render) -> bytes:
+        """The records as the inside of a JSON list."""
+        return b",".join([row.rendered.get(dialect) or self._render(row, dialect, render) for row in rows])
+
+    def push_down(self) -> None:
+        """New calls come in, before a list is read."""
+        self._new_calls += self.habits.page_shift
+        while self._new_calls >= 1.0:
+            self._new_calls -= 1.0
+            self.world.add(self.name)
+        self._keep_up()
+
+    def _render(self, row: Row, dialect: str, render: Render) -> bytes:
+        # Copied, because orjson's own bytes hold on to four times the memory that they need.
+        text = bytes(memoryview(orjson.dumps(_spoilt(render(row.call), row.flaw, self.id_keys))))
+        row.rendered[dialect] = text
+        return text
+
+    def _keep_up(self) -> None:
+        """Do what is due, and show the calls that the world has got since."""
+        now = self.world.clock.now()
+        while self._agenda and self._agenda[0][0] <= now:
+            due, _, action = heapq.heappop(self._agenda)
+            action(due)
+        there = self.world.calls(self.name)
+        for call in there[self._known :]:
+            self._show(call, now)
+        self._known = len(there)
+
+    def _later(self, action: Callable[[datetime], None]) -> None:
+        due = self.world.clock.now() + timedelta(seconds=self.habits.late_after)
+        heapq.heappush(self._agenda, (due, next(self._serial), action))
+
+    def _fill(self) -> None:
+        there = self.world.calls(self.name)
+        self._known = len(there)
+        late = [call for call in there if fraction(self.world.seed, "late", call.id) < self.habits.late_calls]
+        hidden = {call.id for call in late}
+        rows = [Row(call, self.created(call)) for call in there if call.id not in hidden]
+        self._rows.fill([*rows, *self._unusable(there)])
+        for call in late:
+            self._later(partial(self._show, call))
+
+    def _show(self, call: Call, at: datetime) -> None:  # noqa: ARG002 - what is due is told when it was due
+        self._rows.add(Row(call, self.created(call)))
+
+    def _unusable(self, there: Sequence[Call]) -> Iterator[Row]:
+        """Rows that no sync can store, next to good ones: as many as the habits say."""
+        for share, flaws in ((self.habits.blank_ids, self._blank_ids()), (self.habits.odd_records, ODD_RECORDS)):
+            every = round(1 / share) if share else 0
+            for place in range(every - 1, len(there), every) if every else ():
+                call = calls.DRAW[self.name](self.world.seed, EXTRA + place, there[place].started_at)
+                yield Row(call, self.created(call), pick(flaws, self.world.seed, "flaw", place))
+
+    def _blank_ids(self) -> tuple[Flaw, ...]:
+        return tuple(Flaw("blank_id", value) for value in (None, "", "null", self.unfilled_id, ABSENT))
+
+    # ── the truth ──
+
+    def ids(self, since: datetime | None = None, until: datetime | None = None) -> list[str]:
+        """The ids of all calls that the list shows by now, oldest first; since ≤ the call's creation < until."""
+        return [row.call.id for row in self._good(since, until)]
+
+    def truths(self, since: datetime | None = None, until: datetime | None = None) -> list[Json]:
+        """All calls that the list shows by now, as they are now."""
+        return [self.truth(row.call) for row in self._good(since, until)]
+
+    def find(self, call_id: str) -> Json | None:
+        """The truth about one call."""
+        with self.lock:
+            self._keep_up()
+            row = self._rows.find(call_id)
+            return self.truth(row.call) if row else None
+
+    def rejected(self) -> list[Json]:
+        """The rows that no sync can store: where they stand in the list (oldest first, from 0), and why."""
+        with self.lock:
+            self._keep_up()
+            return [
+                {"position": place, "reason": row.flaw.reason, "created_at": row.call.created_at.isoformat()}
+                for place, row in enumerate(self._rows.by_created)
+                if row.flaw
+            ]
+
+    def _good(self, since: datetime | None, until: datetime | None) -> list[Row]:
+        with self.lock:
+            self._keep_up()
+            rows = [row for row in self._rows.by_created if row.flaw is None]
+        if since is not None:
+            rows = [row for row in rows if row.call.created_at >= since]
+        return rows if until is None else [row for row in rows if row.call.created_at < until]
+
+
+ODD_RECORDS = (Flaw("no_object", None), Flaw("no_object", "ERR"), Flaw("no_object", {}))
+
+
+def _spoilt(record: Json, flaw: Flaw | None, id_keys: Sequence[str]) -> Any:
+    """The record with its flaw. A record inside `{"call": {…}}` is spoilt inside."""
+    if flaw is None:
+        return record
+    if flaw.reason == "no_object":
+        return flaw.value
+    fields = record.get("call", record)
+    for key in [key for key in id_keys if key in fields]:
+        fields[key] = flaw.value
+        if flaw.value is ABSENT:
+            del fields[key]
+    return record

@@ -1,0 +1,46 @@
+"""Hints become Celery messages here. Losing one is harmless: the sweeper finds the row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from celery import Signature, chain, group
+from kombu.exceptions import OperationalError
+
+from calltrack import log
+from calltrack.sync.hints import Hint, Step
+from tasks.app import app
+
+logger = log.get(__name__)
+
+
+def send(hints: Sequence[Hint]) -> None:
+    """Publish the hints: those that are due now side by side, each later one with its delay."""
+    now = [_signature(hint) for hint in hints if not hint.delay]
+    try:
+        if now:
+            group(now).apply_async()
+        for hint in hints:
+            if hint.delay:
+                _signature(hint).apply_async(countdown=hint.delay)
+    except OperationalError:
+        logger.warning("the broker is away: hints are left to the sweeper", hints=len(hints))
+
+
+def deliveries(provider: str) -> None:
+    """Say that deliveries of this provider wait. Raises kombu's `OperationalError` while the broker is away."""
+    _signature(Hint(Step.DELIVERIES, provider)).apply_async(retry=False)
+
+
+def _signature(hint: Hint) -> Signature:
+    if hint.step is Step.DELIVERIES:
+        return _task("process_deliveries", f"deliveries of {hint.provider}", provider=hint.provider)
+    store = _task("store_page", hint.label, page_id=hint.id, provider=hint.provider)
+    if hint.step is Step.STORE:
+        return store
+    return chain(_task("fetch_page", hint.label, page_id=hint.id, provider=hint.provider), store)
+
+
+def _task(name: str, label: str, **kwargs: object) -> Signature:
+    """A task's signature, with what operators read in Flower instead of its arguments."""
+    return app.signature(f"calltrack.{name}", kwargs=kwargs, immutable=True, argsrepr=label, kwargsrepr="{}")

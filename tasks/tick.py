@@ -1,0 +1,14 @@
+"""Beat's only task."""
+
+from __future__ import annotations
+
+from calltrack.sync import schedule, sweep
+from tasks.app import app
+from tasks.hints import send
+
+
+@app.task(name="calltrack.tick")
+def tick() -> None:
+    """Queue the syncs that are due, begin those whose turn it is, and sweep up what got stuck."""
+    schedule.queue_due()
+    send([*schedule.begin_queued(), *sweep.sweep()])

@@ -1,0 +1,145 @@
+"""What happens between a POST and its answer: check the length, know the door, verify, read, land, ring."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from flask import Response, request
+from psycopg import Error
+from psycopg.errors import ForeignKeyViolation
+
+from calltrack import log, registry
+from calltrack.db.accounts import Account
+from calltrack.errors import BadSignature, LengthRequired, RefuseDelivery, TooLarge, UnknownDoor
+from calltrack.provider import Webhook
+from calltrack.sync import inbox
+from calltrack.sync.inbox import Delivery, Landed, event_type, land
+from webhooks.accounts import FRESH, FRESH_TO_REFUSE, Accounts
+from webhooks.answers import NotLanded, answer, refused
+from webhooks.bell import Bell
+from webhooks.connections import Connections
+from webhooks.refusals import Refusals
+from webhooks.seldom import Seldom
+
+logger = log.get(__name__)
+
+#: bytes
+MAX_BODY = 1024 * 1024
+#: bytes of a too large body that are read away, so that its sender can read the answer
+DRAIN = 8 * 1024 * 1024
+KEPT_HEADERS = ("User-Agent", "X-Request-Id")
+UNKNOWN = "unknown"
+
+
+class Receiver:
+    """Lands deliveries. The row is committed before the answer; everything later is somebody else's."""
+
+    def __init__(
+        self, accounts: Accounts, connections: Connections, bell: Bell, refusals: Refusals, max_body: int = MAX_BODY
+    ) -> None:
+        self._accounts = accounts
+        self._connections = connections
+        self._bell = bell
+        self._refusals = refusals
+        self._max_body = max_body
+        self._seldom = Seldom()
+
+    def receive(self, provider: str, account: str | None = None, event: str = "") -> Response:
+        """Answer a POST at the door of this provider and account; `event` is what the door's path says it is about."""
+        try:
+            landed = self._landed(provider, account, event)
+        except RefuseDelivery as refusal:
+            self._refusals.count(self._door(provider, account), refusal)
+            return refused(refusal)
+        self._bell.ring(provider)
+        return answer(202, {"id": landed.id, "status": "accepted" if landed.fresh else "duplicate"})
+
+    def _landed(self, provider: str, name: str | None, event: str) -> Landed:
+        body = self._body()
+        webhook = _webhook(provider)
+        account, verified = self._verified(provider, name, webhook, body)
+        query = request.query_string.decode("latin-1")
+        content_type = request.headers.get("Content-Type", "")
+        payload = inbox.read(content_type, query, body)
+        delivery = Delivery(
+            account_id=account.id,
+            provider=provider,
+            event_type=event_type(payload, webhook, event),
+            content_type=content_type,
+            query=query,
+            body=body,
+            headers={name: value for name in KEPT_HEADERS if (value := request.headers.get(name)) is not None},
+            signature=request.headers.get(webhook.signature.header) if verified else None,
+            verified=verified,
+        )
+        return self._land(delivery)
+
+    def _body(self) -> bytes:
+        """The raw body. Nothing may touch `request.form` before: it would eat it."""
+        length = request.content_length
+        if length is None:  # chunked, say: Flask would cut such a body off where it gets too long
+            raise LengthRequired
+        if length > self._max_body:
+            _drain(length)
+            raise TooLarge
+        return request.get_data()
+
+    def _verified(self, provider: str, name: str | None, webhook: Webhook, body: bytes) -> tuple[Account, bool]:
+        """The account, and whether the signature covers what the delivery says."""
+        account = self._accounts.find(provider, name, FRESH)
+        try:
+            return account, verify(webhook, body, account.webhook_secrets)
+        except BadSignature:
+            renewed = self._accounts.find(provider, name, FRESH_TO_REFUSE)
+            if renewed.webhook_secrets == account.webhook_secrets:
+                raise
+        return renewed, verify(webhook, body, renewed.webhook_secrets)
+
+    def _land(self, delivery: Delivery) -> Landed:
+        try:
+            return self._connections.run(partial(land, delivery=delivery))
+        except ForeignKeyViolation:  # removed since the accounts were read
+            raise UnknownDoor from None
+        except Error as error:
+            if self._seldom.due(type(error).__name__):
+                logger.error("deliveries cannot be stored", error=type(error).__name__)  # noqa: TRY400 - a traceback names no cause
+            raise NotLanded from None
+
+    def _door(self, provider: str, account: str | None) -> str:
+        """A name to count refusals under: whatever is asked for, there are only few."""
+        if provider not in registry.names():
+            return UNKNOWN
+        try:
+            return self._accounts.find(provider, account, FRESH).label
+        except RefuseDelivery:
+            return provider
+
+
+def verify(webhook: Webhook, body: bytes, secrets: tuple[str, ...]) -> bool:
+    """Whether the signature covers what the delivery says. Raises `BadSignature` where it proves nothing at all.
+
+    With an empty body it is the query string that speaks. A signature over that is proof; one over the empty body, which
+    is all that some senders can do, shows that the sender knows a secret, but not that these are its words.
+    """
+    signature = webhook.signature
+    if body:
+        signature.verify(body, request.headers, secrets)
+        return True
+    try:
+        signature.verify(request.query_string, request.headers, secrets)
+    except BadSignature:
+        signature.verify(b"", request.headers, secrets)
+        return False
+    return True
+
+
+def _webhook(provider: str) -> Webhook:
+    try:
+        return registry.get(provider).webhook
+    except UnknownDoor:
+        raise UnknownDoor from None  # without the list of the doors there are
+
+
+def _drain(length: int) -> None:
+    while length <= DRAIN and request.stream.read(65536):
+        pass

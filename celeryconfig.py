@@ -1,7 +1,7 @@
 """Every queue, route, default and schedule of Celery, in one place.
 
-A message only says "look at this row" (the state is in Postgres), so messages are acknowledged early, results are not kept,
-and nothing here has to be safe against loss.
+A message only says "look at this row" (the state is in Postgres), so messages are acknowledged early, results are not
+kept, and nothing here has to be safe against loss.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -43,7 +44,7 @@ class Context:
 
     settings: Mapping[str, str] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def zone(self) -> ZoneInfo:
         """The account's `timezone`, UTC where it has none."""
         return ZoneInfo(self.settings.get("timezone") or "UTC")

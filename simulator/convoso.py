@@ -26,7 +26,7 @@ FILTERS: dict[str, Callable[[Call], str]] = {
     "lead_id": lambda call: str(call.lead),
     "campaign_id": lambda call: str(call.campaign.number),
     "user_id": lambda call: str(call.agent.number),
-    "agent_id": lambda call: call.agent.code,
+    "agent_id": lambda call: str(call.agent.number),
     "status": lambda call: call.outcome,
     "disposition": lambda call: call.outcome,
     "phone_number": lambda call: call.customer.removeprefix("+1"),
@@ -58,6 +58,10 @@ class Convoso(StandIn):
     def truth(self, call: Call) -> Json:
         return records.truth(call, self.zone)
 
+    def warm(self) -> None:
+        for recordings in (False, True):
+            self._joined_log(self._rows.by_created, recordings=recordings)
+
     def refuse(self, status: int, text: str) -> Reply:
         return as_json({"success": False, "code": status, "text": text}, status)
 
@@ -86,16 +90,20 @@ class Convoso(StandIn):
         self.push_down()
         found = self.listing(self._found(params), size, newest_first=params.get("order") != "asc")
         shown = self._shown(found, offset, size)
-        with_recordings = params.get("include_recordings", "0") == "1"
-        dialect = "log with recordings" if with_recordings else "log"
-        render = partial(records.log_row, zone=self.zone, habits=self.habits, recordings=with_recordings)
+        rows = self._joined_log(shown, recordings=params.get("include_recordings") == "1")
         head = {
             "offset": offset,
             "limit": size,
             "total_found": str(self._total(found, offset, size)),
             "entries": len(shown),
         }
-        return _around(b'{"success":true,"data":', head, b'"results":[', self.joined(shown, dialect, render), b"]}}")
+        return _around(b'{"success":true,"data":', head, b'"results":[', rows, b"]}}")
+
+    def _joined_log(self, rows: Sequence[Row], *, recordings: bool) -> bytes:
+        dialect = "log with recordings" if recordings else "log"
+        return self.joined(
+            rows, dialect, partial(records.log_row, zone=self.zone, habits=self.habits, recordings=recordings)
+        )
 
     def _found(self, params: Mapping[str, str]) -> list[Row]:
         """Oldest first. Without times it is today's calls, unless one is asked for by its id."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from simulator.calls import OUTCOMES, SPOKEN, Call
 from simulator.habits import Habits
+from simulator.stamps import seconds
 
 Json = dict[str, Any]
 
@@ -55,7 +56,7 @@ def recording_row(call: Call) -> Json:
     return {
         "call_id": call.id,
         "lead_id": str(call.lead),
-        "agent_id": call.agent.code,
+        "agent_id": str(call.agent.number),
         "agent_name": call.agent.name,
         "campaign_id": str(call.campaign.number),
         "campaign_name": call.campaign.name,
@@ -123,7 +124,7 @@ def truth(call: Call, zone: ZoneInfo) -> Json:
 
 def local(moment: datetime, zone: ZoneInfo) -> str:
     """`2026-03-01 09:00:00` on the account's clocks, whatever zone that is."""
-    return moment.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
+    return seconds(moment.astimezone(zone), " ")
 
 
 def repeated_hour(moment: datetime, zone: ZoneInfo) -> bool:
@@ -150,7 +151,7 @@ def _recordings(call: Call) -> list[Json]:
 
 
 def _utc(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{seconds(moment)}Z"
 
 
 def today(now: datetime, zone: ZoneInfo) -> tuple[str, str]:

@@ -57,6 +57,9 @@ class Retreaver(StandIn):
     def truth(self, call: Call) -> Json:
         return records.truth(call)
 
+    def warm(self) -> None:
+        self.joined(self._rows.by_created, "v2", self._render_as(2))
+
     def route(self, path: str) -> str:
         return ONE.sub(r"/api/v\1/calls/{uuid}.json", path)
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
-from functools import cache
 from typing import Any
 
 from simulator.calls import Call, Party
 from simulator.chance import pick
 from simulator.habits import Habits
+from simulator.stamps import milliseconds, seconds
 
 Json = dict[str, Any]
 
@@ -137,8 +137,8 @@ LATER = (
 
 
 def stamp(moment: datetime | None) -> str | None:
-    """As in `2026-03-01T14:00:00.120Z`. Every record has seven of them, so it goes by hand: `isoformat` takes twice as long."""
-    return f"{_whole_seconds(moment)[:-1]}.{moment.microsecond // 1000:03}Z" if moment else None
+    """As in `2026-03-01T14:00:00.120Z`."""
+    return milliseconds(moment) if moment else None
 
 
 def recording(call: Call) -> str | None:
@@ -160,7 +160,7 @@ def _v1(call: Call) -> Json:
         "total_duration": call.seconds,
         "status": "finished",
         "start_time": _whole_seconds(call.started_at),
-        "forwarded_time": _whole_seconds(call.answered_at) if call.answered_at else None,
+        "forwarded_time": _whole_seconds(call.answered_at),
         "end_time": _whole_seconds(call.ended_at),
         "cid": call.campaign.code,
         "afid": call.publisher.code if call.publisher else None,
@@ -305,10 +305,5 @@ def _mixed(money: float | None, *question: object) -> float | str | None:
     return pick((money, whole, f"{money:.2f}", str(money)), *question)
 
 
-def _whole_seconds(moment: datetime) -> str:
-    return f"{_day(moment.toordinal())}T{moment.hour:02}:{moment.minute:02}:{moment.second:02}Z"
-
-
-@cache
-def _day(ordinal: int) -> str:
-    return date.fromordinal(ordinal).isoformat()
+def _whole_seconds(moment: datetime | None) -> str | None:
+    return f"{seconds(moment)}Z" if moment else None

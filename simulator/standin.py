@@ -79,6 +79,10 @@ class StandIn(ABC):
     def truth(self, call: Call) -> Json:
         """What may be known of a call from this provider, in the words of a normalised record."""
 
+    @abstractmethod
+    def warm(self) -> None:
+        """Render every record now, for measurements in which the first reading should cost no more than the second."""
+
     def route(self, path: str) -> str:
         """The path as it is counted: without ids."""
         return path

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from flask import Flask
+from flask import Flask, Response
 from sqlalchemy import Engine
 from werkzeug.exceptions import HTTPException
 
@@ -24,6 +24,8 @@ from webhooks.refusals import Refusals
 
 #: seconds between two messages about deliveries of the same provider
 BELL_INTERVAL = 0.1
+#: seconds: a message that is late is not worth waiting for, the sweeper looks anyway
+PUBLISH_TIMEOUTS = {"socket_timeout": 1.0, "socket_connect_timeout": 1.0}
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,10 @@ def create_app(
     assert found.database_url is not None
     connections = Connections(found.database_url)
     engine = quick_engine(found.database_url)
-    refusals = Refusals(connections.run)
-    bell = Bell(publish or _celery(found), lambda: chores.wake())
-    chores = Chores([bell.strike, refusals.write_sometimes], interval)
+    chores = Chores(interval)
+    bell = Bell(publish or _celery(found), chores.wake)
+    refusals = Refusals(connections.run, chores.start)
+    chores.add(bell.strike, refusals.write_sometimes)
     accounts = Accounts(Loader(engine, Vault(found.secret_keys)))
 
     app = Flask("webhooks", static_folder=None)
@@ -69,13 +72,31 @@ def create_app(
     app.extensions["receiver"] = Parts(connections, engine, refusals, chores)
     app.register_error_handler(HTTPException, http_error)
     app.register_error_handler(Exception, fault)
-    _open_doors(app, Receiver(accounts, connections, bell, refusals, max_body))
-    _health(app, Health(connections, bell))
+    _open_doors(app, Receiver(accounts, connections, bell, refusals, max_body).receive)
+    health = Health(connections, bell)
+    app.add_url_rule("/healthz", view_func=health.alive)
+    app.add_url_rule("/readyz", view_func=health.ready)
     return app
 
 
+def _open_doors(app: Flask, receive: Callable[..., Response]) -> None:
+    _post(app, "/webhooks/<provider>", receive)
+    _post(app, "/webhooks/<provider>/<account>", receive)
+    for name in registry.names():
+        for path, event in registry.get(name).webhook.paths.items():
+            _post(app, path, partial(receive, provider=name, event=event))
+            _post(app, f"{path}/<account>", partial(receive, provider=name, event=event))
+
+
+def _post(app: Flask, path: str, view: Callable[..., Response]) -> None:
+    app.add_url_rule(path, endpoint=path, view_func=view, methods=["POST"])
+
+
 def _celery(found: Settings) -> Callable[[str], None]:
-    from tasks import hints
+    """Publishes through Celery, and gives up on the broker sooner than a worker would."""
+    from tasks import hints  # noqa: PLC0415 - Celery is only needed, and its settings only read, where it is used
+    from tasks.app import app as celery  # noqa: PLC0415
 
     found.needs("broker_url")
+    celery.conf.broker_transport_options = {**celery.conf.broker_transport_options, **PUBLISH_TIMEOUTS}
     return hints.deliveries

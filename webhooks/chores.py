@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from calltrack import log
 from webhooks.seldom import Seldom
@@ -12,25 +12,33 @@ logger = log.get(__name__)
 
 
 class Chores:
-    """Does its chores soon after `wake`, and now and then without it; never more often than every `interval` seconds."""
+    """Does what was added soon after `wake`, and now and then without it; never more often than every `interval` seconds."""
 
-    def __init__(self, chores: Sequence[Callable[[], None]], interval: float = 0.1, idle: float = 10.0) -> None:
-        self._chores = chores
+    def __init__(self, interval: float = 0.1, idle: float = 10.0) -> None:
         self._interval = interval
         self._idle = idle
+        self._chores: tuple[Callable[[], None], ...] = ()
         self._woken = threading.Event()
         self._stopped = threading.Event()
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
         self._seldom = Seldom()
 
+    def add(self, *chores: Callable[[], None]) -> None:
+        self._chores += chores
+
+    def start(self) -> None:
+        """Have a thread. Not made with the application, because a server may fork after that."""
+        if self._thread is not None:
+            return
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="chores", daemon=True)
+                self._thread.start()
+
     def wake(self) -> None:
-        """Have the chores done. The thread starts here, not earlier: a server may fork after the application is made."""
-        if self._thread is None:
-            with self._starting:
-                if self._thread is None:
-                    self._thread = threading.Thread(target=self._run, name="chores", daemon=True)
-                    self._thread.start()
+        """Have the chores done soon."""
+        self.start()
         self._woken.set()
 
     def stop(self, patience: float = 2.0) -> None:

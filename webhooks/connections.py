@@ -72,10 +72,10 @@ class Connections:
         try:
             return work(connection)
         finally:
-            status = connection.info.transaction_status
-            if status is TransactionStatus.IDLE:
+            status = connection.pgconn.transaction_status
+            if status == TransactionStatus.IDLE:
                 self._idle.append(connection)
-            elif status is not TransactionStatus.UNKNOWN:
+            elif status != TransactionStatus.UNKNOWN:
                 connection.close()
 
     def _connect(self) -> ImpatientConnection:

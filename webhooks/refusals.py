@@ -39,10 +39,14 @@ class Refusals:
     """Counts in memory, by hour, door and reason; written to `webhook_refusals` now and then."""
 
     def __init__(
-        self, run: Callable[[Callable[[Connection[Any]], None]], None], clock: Callable[[], float] = time.time
+        self,
+        run: Callable[[Callable[[Connection[Any]], None]], None],
+        start: Callable[[], None],
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        """`run` does a piece of work on a connection (`Connections.run`)."""
+        """`run` does a piece of work on a connection; `start` starts the thread that calls `write_sometimes`."""
         self._run = run
+        self._start = start
         self._clock = clock
         self._lock = threading.Lock()
         self._counts: Counter[Key] = Counter()
@@ -54,6 +58,7 @@ class Refusals:
         hour = datetime.fromtimestamp(self._clock() // 3600 * 3600, UTC)
         with self._lock:
             self._counts[Key(hour, door, refusal.reason)] += 1
+        self._start()
         if self._seldom.due(f"{door} {refusal.reason}"):
             logger.warning("deliveries are refused", door=door, reason=refusal.reason, status=refusal.status)
 

@@ -20,7 +20,7 @@ from calltrack.config import settings
 from calltrack.db import accounts as rows
 from calltrack.db.accounts import DEFAULT, Account
 from calltrack.db.tables import calls
-from calltrack.errors import CalltrackError, FixConfiguration, UnknownDoor
+from calltrack.errors import FixConfiguration, UnknownDoor
 from calltrack.sync.connections import client_for
 
 #: options that `add` and `update` share
@@ -220,16 +220,12 @@ def delivery_url(account: Account) -> str:
 
 def verdict(conn: Connection, row: Row[Any]) -> str | None:
     """Ask the provider, print what came of it, note a mended fault; the fault, if there is one."""
-    try:
-        account = rows.get(conn, vault(), row.id)
-        library.check(account, client_for(account))
-    except CalltrackError as error:
-        click.echo(f"{label(row)}: {error.message}")
-        return error.message
-    if row.health is not None:
-        rows.set_health(conn, row.id, None)
-    click.echo(f"{label(row)}: works.")
-    return None
+    account = rows.get(conn, vault(), row.id)
+    fault = library.check(account, client_for(account))
+    click.echo(f"{account.label}: {fault or 'works.'}")
+    if fault is None and account.health is not None:
+        rows.set_health(conn, account.id, None)
+    return fault
 
 
 def described(row: Row[Any]) -> dict[str, Any]:
@@ -250,24 +246,30 @@ def described(row: Row[Any]) -> dict[str, Any]:
 
 
 def table(found: Sequence[dict[str, Any]]) -> Table:
-    """The accounts as people read them."""
-    shown = Table("account", "API", "settings", "limits", "next full", "next incremental", "state", box=None)
+    """The accounts as people read them; times are UTC."""
+    shown = Table("account", "API", "settings", "limits", "full sync", "next sync", "state", box=None)
     for account in found:
         shown.add_row(
             f"{account['provider']}/{account['name']}",
             account["api_url"],
-            " ".join(f"{key}={value}" for key, value in account["settings"].items()),
-            " ".join(account["rate_limits"]) or "the provider's",
-            account["next_full_at"] or "-",
-            account["next_incremental_at"] or "-",
+            "\n".join(f"{key}={value}" for key, value in account["settings"].items()),
+            "\n".join(account["rate_limits"]) or "usual",
+            _short(account["next_full_at"]),
+            _short(account["next_incremental_at"]),
             account["health"] or _waiting(account) or ("active" if account["is_active"] else "disabled"),
         )
+    for column in shown.columns:
+        column.overflow = "fold"
     return shown
+
+
+def _short(moment: str | None) -> str:
+    return f"{datetime.fromisoformat(moment):%d %b %H:%M}" if moment else "-"
 
 
 def _waiting(account: dict[str, Any]) -> str:
     until = account["blocked_until"]
-    return f"waits until {until}" if until and datetime.fromisoformat(until) > datetime.now(UTC) else ""
+    return f"waits until {_short(until)}" if until and datetime.fromisoformat(until) > datetime.now(UTC) else ""
 
 
 def _iso(moment: datetime | None) -> str | None:

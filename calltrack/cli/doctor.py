@@ -10,6 +10,7 @@ from uuid import UUID
 
 import click
 from kombu.connection import Connection as Broker
+from kombu.exceptions import OperationalError as BrokerError
 from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import text
@@ -105,9 +106,9 @@ def _broker() -> str:
     with Broker(settings().broker_url, connect_timeout=5) as broker:  # type: ignore[no-untyped-call]
         try:
             broker.ensure_connection(max_retries=1, interval_start=0.2, timeout=5)
-        except broker.connection_errors + (OSError,) as error:  # noqa: RUF005 - kombu has it as a tuple already
+        except BrokerError:
             raise FixConfiguration(
-                f"The broker does not answer ({type(error).__name__}): check CELERY_BROKER_URL."
+                "The broker does not answer: check CELERY_BROKER_URL, or REDIS_URL where that is not set."
             ) from None
         return f"answers at {broker.as_uri(mask='…')}"
 
@@ -139,7 +140,7 @@ def _accounts() -> Iterator[Finding]:
     with engine().connect() as conn:
         rows = accounts.overview(conn)
     if not rows:
-        yield Finding("accounts", fault="None yet: add one with `calltrack accounts add PROVIDER --set KEY=VALUE …`.")
+        yield Finding("accounts", found="none yet: add one with `calltrack accounts add PROVIDER --set KEY=VALUE …`.")
     for row in rows:
         subject = f"{row.provider_type}/{row.name}"
         if row.is_active:
@@ -151,5 +152,6 @@ def _accounts() -> Iterator[Finding]:
 def _account(account_id: UUID) -> str:
     with engine().connect() as conn:
         account = accounts.get(conn, vault(), account_id)
-    library.check(account, client_for(account))
-    return account.health or "works"
+    if fault := library.check(account, client_for(account)):
+        raise FixConfiguration(fault)
+    return "works"

@@ -26,11 +26,13 @@ class Answer:
         try:
             return orjson.loads(self.body)
         except orjson.JSONDecodeError:
-            raise UnreadableAnswer from None
+            pass
+        # Not in there: an error keeps what was being handled when it was raised, and orjson's error holds the body.
+        raise UnreadableAnswer
 
 
 def dig(value: Any, path: str) -> Any:
-    """Follow a dotted path through dicts: `dig(answer.json, "data.results")`. "" is the value itself; absent is None."""
+    """Follow a dotted path through dicts: `dig(answer.json, "data.results")`. "": the value itself. Absent: None."""
     for key in path.split(".") if path else ():
         if not isinstance(value, dict):
             return None

@@ -77,7 +77,7 @@ FAULTS: tuple[tuple[tuple[type[Exception], ...], type[CalltrackError], str], ...
     ((failed.SSLError, transport.SSLError), ProviderUnreachable, INSECURE),
     ((failed.Timeout, transport.TimeoutError), ProviderUnreachable, SILENT),
     ((failed.ChunkedEncodingError, failed.ContentDecodingError), UnreadableAnswer, CUT_OFF),
-    ((transport.ProtocolError, transport.DecodeError), UnreadableAnswer, CUT_OFF),
+    ((transport.ProtocolError, transport.IncompleteRead, transport.DecodeError), UnreadableAnswer, CUT_OFF),
     ((failed.RequestException, transport.HTTPError), ProviderUnreachable, UNREACHABLE),
 )
 

@@ -140,7 +140,12 @@ calls = Table(
     moment("updated_at", now=True),
     UniqueConstraint("account_id", "external_id"),
     Index("ix_calls_account_started", "account_id", text("started_at DESC")),
-    Index("ix_calls_agent_name_started", "agent_name", text("started_at DESC"), postgresql_where=text("agent_name IS NOT NULL")),
+    Index(
+        "ix_calls_agent_name_started",
+        "agent_name",
+        text("started_at DESC"),
+        postgresql_where=text("agent_name IS NOT NULL"),
+    ),
     Index("ix_calls_lead_id", "lead_id", postgresql_where=text("lead_id IS NOT NULL")),
     Index("ix_calls_tags", "tags", postgresql_using="gin", postgresql_where=text("tags IS NOT NULL")),
 )

@@ -1,7 +1,7 @@
 """Bulk reads and writes of `calls`: COPY into a temporary staging table, then one statement.
 
-All functions work on a psycopg cursor, inside the caller's transaction. Rows are staged and locked in the order of their
-ids, so that two writers never wait for each other in a circle.
+All functions work on a psycopg cursor, inside the caller's transaction. Rows are staged and locked in the order of
+their ids, so that two writers never wait for each other in a circle.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SHORT = {"timestamp with time zone": "timestamptz", "numeric(18, 6)": "numeric"
 
 
 def _type(name: str) -> str:
-    long = calls.columns[name].type.compile(dialect()).lower()
+    long = str(calls.columns[name].type.compile(dialect())).lower()  # type: ignore[no-untyped-call]
     return _SHORT.get(long, long)
 
 
@@ -57,13 +57,27 @@ def _names(names: Iterable[str], prefix: str = "") -> sql.Composed:
     return sql.SQL(", ").join([dot + sql.Identifier(name) for name in names])
 
 
-_CREATE = sql.SQL("CREATE TEMPORARY TABLE IF NOT EXISTS staged_calls ({}) ON COMMIT DELETE ROWS").format(
-    sql.SQL(", ").join([sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind)) for name, kind in _STAGED.items()])  # type: ignore[arg-type]
+_CLEAR = (
+    sql.SQL("""
+CREATE TEMPORARY TABLE IF NOT EXISTS staged_calls ({}) ON COMMIT DELETE ROWS;
+DELETE FROM staged_calls
+""")
+    .format(
+        sql.SQL(", ").join(
+            [sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind)) for name, kind in _STAGED.items()]
+        )
+    )
+    .as_bytes()
 )
-_COPY = sql.SQL("COPY staged_calls ({}) FROM STDIN (FORMAT BINARY)").format(_names(_STAGED))
-_LOCK = sql.SQL("SELECT id, {} FROM calls WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE").format(_names(MERGED))
+_COPY = sql.SQL("COPY staged_calls ({}) FROM STDIN (FORMAT BINARY)").format(_names(_STAGED)).as_bytes()
+_LOCK = (
+    sql.SQL("SELECT id, {} FROM calls WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE")
+    .format(_names(MERGED))
+    .as_bytes()
+)
 
-_INSERT = sql.SQL("""
+_INSERT = (
+    sql.SQL("""
 WITH new AS (
     INSERT INTO calls ({columns}) SELECT {columns} FROM staged_calls ORDER BY id
     ON CONFLICT DO NOTHING RETURNING id
@@ -72,9 +86,13 @@ WITH new AS (
     SELECT s.id, s.account_id, 'inserted', s.page_id, s.delivery_id FROM staged_calls s JOIN new USING (id)
 )
 SELECT id FROM new
-""").format(columns=_names((*IDENTITY, *MERGED)))
+""")
+    .format(columns=_names((*IDENTITY, *MERGED)))
+    .as_bytes()
+)
 
-_UPDATE = sql.SQL("""
+_UPDATE = (
+    sql.SQL("""
 WITH logged AS (
     INSERT INTO call_events (call_id, account_id, event, changed, page_id, delivery_id)
     SELECT id, account_id, 'updated', changed, page_id, delivery_id FROM staged_calls WHERE changed IS NOT NULL
@@ -82,7 +100,10 @@ WITH logged AS (
 UPDATE calls SET ({columns}) = ROW({values}),
     updated_at = CASE WHEN s.changed IS NULL THEN calls.updated_at ELSE now() END, last_synced_at = now()
 FROM staged_calls s WHERE calls.id = s.id
-""").format(columns=_names(MERGED), values=_names(MERGED, "s."))
+""")
+    .format(columns=_names(MERGED), values=_names(MERGED, "s."))
+    .as_bytes()
+)
 
 
 def digests(cursor: Cursor[Any], ids: Sequence[UUID]) -> dict[UUID, bytes | None]:
@@ -110,9 +131,7 @@ def update(cursor: Cursor[Any], rows: Sequence[Staged]) -> None:
 
 def _stage(cursor: Cursor[Any], rows: Sequence[Staged]) -> None:
     """Make the staging table hold just these rows."""
-    cursor.execute("SET LOCAL client_min_messages = warning")
-    cursor.execute(_CREATE)
-    cursor.execute("TRUNCATE staged_calls")
+    cursor.execute(_CLEAR)
     with cursor.copy(_COPY) as copy:
         copy.set_types(_TYPES)
         for row in rows:

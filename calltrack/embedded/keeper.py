@@ -49,14 +49,9 @@ class Keeper:
             raise
 
     def stop(self) -> None:
-        """Return when all of them ended. A person who interrupts this has them killed."""
+        """Return when all of them ended."""
         self._stopping.set()
-        while self._thread.is_alive():
-            try:
-                self._thread.join()
-            except KeyboardInterrupt:
-                for server in self._servers:
-                    server.kill()
+        self._thread.join()
 
     def _live(self) -> None:
         try:

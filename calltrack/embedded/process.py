@@ -52,12 +52,12 @@ def _feed(process: subprocess.Popen[bytes], text: str) -> None:
 
 
 def end(process: subprocess.Popen[bytes], how: signal.Signals, grace: float) -> int:
-    """Ask the process to end; after `grace` seconds, or when a person gets impatient, kill it. Its exit code."""
+    """Ask the process to end; after `grace` seconds kill it. Its exit code."""
     if process.poll() is None:
         process.send_signal(how)
     try:
         process.wait(grace)
-    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+    except subprocess.TimeoutExpired:
         process.kill()
     kill_group(process)
     return process.wait()

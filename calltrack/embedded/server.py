@@ -109,10 +109,6 @@ class Server(ABC):
         if self._process is not None:
             end(self._process, self.stop_signal, GRACE)
 
-    def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-
     @property
     def is_alive(self) -> bool:
         return self._process is not None and self._process.poll() is None

@@ -32,11 +32,16 @@ class Servers:
         *,
         postgres: Options | None = None,
         valkey: Options | None = None,
+        alone: bool = False,
         report: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`postgres`, `valkey`: settings in the server's own words. `report`: takes lines about what happens."""
+        """`postgres`, `valkey`: settings in the server's own words. `report`: takes lines about what happens.
+
+        `alone`: for who means to stay: join nobody, for they may soon stop, but wait until they have.
+        """
         self.settings = found
         self._options: dict[type[Server], Options] = {Postgres: postgres or {}, Valkey: valkey or {}}
+        self._alone = alone
         self._report = report
         self._lock = Lock(found.home / SERVERS_LOCK)
         self._keeper: Keeper | None = None
@@ -81,12 +86,14 @@ class Servers:
         """Whether another process runs them. False: nobody does, and now the lock is ours."""
         deadline = time.monotonic() + PATIENCE
         while not self._lock.take():
-            if addresses := config.embedded_servers(self.settings.home):
+            if not self._alone and (addresses := config.embedded_servers(self.settings.home)):
                 self._check(addresses, variables)
                 return True
             if time.monotonic() > deadline:
-                holder = f"process {self._lock.holder} holds {self.settings.home}"
-                raise FixConfiguration(f"The embedded servers do not come up, and {holder}: end it, and start anew.")
+                raise FixConfiguration(
+                    f"Another command (process {self._lock.holder}) has the embedded servers of {self.settings.home}: "
+                    "try again when it has ended."
+                )
         return False
 
     def _check(self, addresses: Mapping[str, str], variables: list[str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from typing import Any
 
 from calltrack.mapping.text import text
@@ -11,7 +11,7 @@ from calltrack.mapping.text import text
 _LARGEST = 2**31 - 1
 #: what `numeric(18, 6)` holds
 _STEP = Decimal("0.000001")
-_RICHEST = Decimal(10) ** 12
+_DIGITS = Context(prec=18)
 
 
 def whole(value: Any) -> int | None:
@@ -38,8 +38,7 @@ def money(value: Any) -> Decimal | None:
     if value is None or value.__class__ is bool:
         return None
     try:
-        amount = Decimal(str(value)).quantize(_STEP)
-        fits = -_RICHEST < amount < _RICHEST
-    except InvalidOperation:  # no number, no finite one, or one with more digits than there are
+        amount = Decimal(str(value)).quantize(_STEP, context=_DIGITS)
+    except InvalidOperation:  # no number, an infinite one, or one with more digits than there are
         return None
-    return amount if fits else None
+    return None if amount.is_nan() else amount

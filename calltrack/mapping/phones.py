@@ -22,14 +22,13 @@ def phone(value: Any, region: str | None = None) -> str | None:
     `region` ("US") says how to read a number without `+`; without a region such a number stays text. Whether the
     number is in service is not asked: providers send what was dialled.
     """
-    if value.__class__ is str and _E164(value):
-        return value
+    if value.__class__ is str:
+        if _E164(value):
+            return value
+        if region in _NANP_REGIONS and (short := _NANP(value)):
+            return f"+1{short[1]}"
     found = text(value)
-    if found is None:
-        return None
-    if region in _NANP_REGIONS and (short := _NANP(found)):
-        return f"+1{short[1]}"
-    return _looked_up(found, region)
+    return found and _looked_up(found, region)
 
 
 @lru_cache(maxsize=10_000)

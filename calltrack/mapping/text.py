@@ -97,4 +97,8 @@ def labels(value: Any) -> list[str] | None:
 
 def kept(raw: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
     """The fields of these names that are not blank, as they came."""
-    return {name: value for name in names if (value := raw.get(name)) is not None and not blank(value)}
+    return {
+        name: value
+        for name in names
+        if (value := raw.get(name)) is not None and (value.__class__ is bool or not blank(value))
+    }

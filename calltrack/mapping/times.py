@@ -9,6 +9,7 @@ from typing import Any
 from calltrack.mapping.text import text
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_WALL_EPOCH = _EPOCH.replace(tzinfo=None)
 #: `2026-03-01 14:00:00 UTC`, `2026-03-01 09:00:00 -0500`
 _LOOSE = re.compile(r"(.{10}[T ].+?) ?(UTC|GMT|[+-]\d\d:?\d\d)").fullmatch
 
@@ -19,28 +20,32 @@ def moment(value: Any, zone: tzinfo = UTC) -> datetime | None:
     Local time is ambiguous for an hour when clocks go back: the first of the two readings is taken. A time that is
     skipped when clocks go forward is read with the offset before the change, which moves it forward by the gap.
     """
-    if value.__class__ is not str or value.isdecimal():  # digits alone may be an epoch, and are no date to ISO readers
+    if value.__class__ is not str or value.isdecimal():  # digits alone are an epoch rather than a date
         return None
-    found: datetime | None
     try:
         found = datetime.fromisoformat(value)
     except ValueError:
-        found = _loosely(value)
-    if found is None or found.tzinfo is UTC:
-        return found
+        return _loosely(value, zone)
+    return found if found.tzinfo is UTC else _utc(found, zone)
+
+
+def _utc(found: datetime, zone: tzinfo) -> datetime | None:
     try:
-        return (found if found.tzinfo else found.replace(tzinfo=zone)).astimezone(UTC)
+        if found.tzinfo is not None:
+            return found.astimezone(UTC)
+        # What found.replace(tzinfo=zone).astimezone(UTC) gives, in a fraction of its time.
+        return _EPOCH + (found - _WALL_EPOCH - (zone.utcoffset(found) or timedelta()))
     except OverflowError:
         return None
 
 
-def _loosely(value: str) -> datetime | None:
+def _loosely(value: str, zone: tzinfo) -> datetime | None:
     trimmed = text(value) or ""
     loose = _LOOSE(trimmed)
     if loose is not None:
         trimmed = loose[1] + ("Z" if loose[2] in ("UTC", "GMT") else loose[2])
     try:
-        return datetime.fromisoformat(trimmed)
+        return _utc(datetime.fromisoformat(trimmed), zone)
     except ValueError:
         return None
 

@@ -1,9 +1,9 @@
 """Seeing a call again, unchanged, without rewriting its row.
 
-Where a provider's records carry no version, the moment of landing is the version (`calltrack.sync.merge`). A page that shows a
-call just as its row remembers it is then still news: anything landed before that page is older than what it showed. The
-row is not rewritten for that. The page keeps the ids of the calls it confirmed (16 bytes each), and a late observation, the
-only one that could be wrong about it, looks there before it is merged.
+Where a provider's records carry no version, the moment of landing is the version (`calltrack.sync.merge`). A page that
+shows a call just as its row remembers it is then still news: anything landed before that page is older than what it
+showed. The row is not rewritten for that. The page keeps the ids of the calls it confirmed (16 bytes each), and a late
+observation, the only one that could be wrong about it, looks there before it is merged.
 
 Confirming and merging late must not pass each other unseen: pages of such a provider hold a lock on the account while
 they are stored, and its unversioned webhooks share one.
@@ -34,11 +34,11 @@ def guard(cursor: Cursor[Any], batch: Iterable[Observation]) -> None:
     wanted |= {one.account_id: True for one in batch if not one.versioned and one.page_id is not None}
     for account, alone in sorted(wanted.items()):
         lock = "pg_advisory_xact_lock" if alone else "pg_advisory_xact_lock_shared"
-        cursor.execute(f"SELECT {lock}(hashtextextended(%s, 0))", [f"confirmations {account}"])  # type: ignore[arg-type]
+        cursor.execute(f"SELECT {lock}(hashtextextended(%s, 0))", [f"confirmations {account}"])
 
 
 def later(cursor: Cursor[Any], observations: Sequence[Observation], ids: Sequence[UUID]) -> dict[UUID, datetime]:
-    """When each of these calls was last confirmed by a page that was landed after the earliest unversioned observation."""
+    """When each of these calls was last confirmed, by a page landed after the earliest unversioned observation."""
     unversioned = [one for one in observations if not one.versioned]
     if not unversioned:
         return {}

@@ -1,6 +1,6 @@
 """The funnel in which both flows end: observations → one row per call.
 
-    observe (map, check, digest) → dedup → what was said before is left alone → new calls are inserted, known ones merged
+    observe (map, check, digest) → dedup → leave alone what was said before → insert new calls, merge known ones
 
 Counting, rejecting and idempotency live here, once. Nothing here commits: the caller's transaction holds the calls, the
 rejects, the change log and the state of the page or delivery together.
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 from psycopg import Cursor, DataError
@@ -19,7 +19,7 @@ from psycopg import Cursor, DataError
 from calltrack.db import upsert
 from calltrack.model import Observation, Source, call_id
 from calltrack.sync import confirmations
-from calltrack.sync.merge import METADATA, Row, changed, column_of, confirm, dump_stamps, load_stamps, merged, stamp_of
+from calltrack.sync.merge import METADATA, Row, changed, confirm, dump_stamps, load_stamps, merged, stamp_of
 
 
 @dataclass
@@ -38,7 +38,7 @@ class Outcome:
     #: calls whose rows are new or changed
     touched: list[UUID] = field(default_factory=list)
 
-    def __iadd__(self, other: Outcome) -> Outcome:
+    def __iadd__(self, other: Self) -> Self:
         for name, value in vars(other).items():
             setattr(self, name, getattr(self, name) + value)
         return self
@@ -148,22 +148,22 @@ _BOOKKEPT = frozenset({"observations", "content_digest"})
 def _digest(call: _Call, row: Row) -> bytes | None:
     """The digest of the newest complete API record among a call's observations, if the row holds anything of it."""
     records = [one for one in call.observations if one.source is Source.API_RECORD and one.record.complete]
-    newest = max(records, key=stamp_of, default=None)
-    if newest is None or all(stamp.digest != newest.digest.hex() for stamp in row.stamps.values()):
+    if not records:
         return None
-    return newest.digest
+    newest = max(records, key=stamp_of) if len(records) > 1 else records[0]
+    held = newest.digest.hex()
+    return newest.digest if any(stamp.digest == held for stamp in row.stamps.values()) else None
 
 
 def _staged(call: _Call, row: Row, names: list[str], digest: bytes | None) -> upsert.Staged:
     """The row to write for a call: its values as columns."""
-    columns: dict[str, Any] = {"observations": dump_stamps(row), "content_digest": digest}
-    metadata = {}
-    for name, value in row.values.items():
-        if column_of(name) == "metadata":
-            metadata[name.removeprefix(METADATA)] = value
-        else:
-            columns[name] = value
-    columns["metadata"] = metadata or None
+    metadata = {name.removeprefix(METADATA): value for name, value in row.values.items() if name.startswith(METADATA)}
+    columns = {
+        **row.values,
+        "metadata": metadata or None,
+        "observations": dump_stamps(row),
+        "content_digest": digest,
+    }
     last = call.observations[-1]
     values = [columns.get(name) for name in upsert.MERGED]
     identity = (call.id, last.account_id, last.provider, last.record.external_id)

@@ -1,7 +1,8 @@
 """The merge rule: what a call's row says does not depend on the order, the number or the door of its observations.
 
-Read aloud: *a field takes the value of the greatest observation among those that have the field. Observations are ordered
-by how far the call was, then by version, then by source; money and conversion are taken from verified observations only.*
+Read aloud: *a field takes the value of the greatest observation among those that have the field. Observations are
+ordered by how far the call was, then by version, then by source; money and conversion are taken from verified
+observations only.*
 
 The version is the provider's own "last changed"; where there is none, the moment the observation was landed. Ties are
 broken by the mapper's version and the digest of the content, so the order is total, and merging is a join: associative,
@@ -17,7 +18,8 @@ The first one gave every other field that has a value, so that a row with a sing
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -68,24 +70,27 @@ def stamp_of(observation: Observation) -> Stamp:
     )
 
 
-def said(observation: Observation) -> Iterator[tuple[str, Any]]:
+def said(observation: Observation) -> dict[str, Any]:
     """The fields that this observation has, with their values. A field stated to be empty is had, with `None`."""
     record = observation.record
-    unheard = frozenset() if observation.source > Source.UNVERIFIED_WEBHOOK else VERIFIED_ONLY
-    for name in FIELDS:
-        value = getattr(record, name)
-        if (value is not None or name in record.emptied) and name not in unheard:
-            yield name, value
-    for key, value in (record.metadata or {}).items():
-        yield METADATA + key, value
+    fields = {name: value for name in FIELDS if (value := getattr(record, name)) is not None}
+    fields |= dict.fromkeys(record.emptied)
+    if observation.source is Source.UNVERIFIED_WEBHOOK:
+        fields = {name: value for name, value in fields.items() if name not in VERIFIED_ONLY}
+    if record.metadata:
+        fields |= {METADATA + key: value for key, value in record.metadata.items()}
     if record.complete:
-        yield "provider_data", record.raw
+        fields["provider_data"] = record.raw
+    return fields
 
 
 def merge(row: Row, observation: Observation) -> None:
     """Let the row take in one more observation. This is the rule."""
-    stamp = stamp_of(observation)
-    for name, value in said(observation):
+    stamp, fields = stamp_of(observation), said(observation)
+    if not row.stamps:
+        row.values, row.stamps = fields, dict.fromkeys(fields, stamp)
+        return
+    for name, value in fields.items():
         before = row.stamps.get(name)
         if before is None or stamp > before:
             row.values[name] = value
@@ -125,15 +130,22 @@ def column_of(name: str) -> str:
 
 def dump_stamps(row: Row) -> list[list[Any]]:
     """`calls.observations` for this row."""
-    given: dict[Stamp, list[str]] = {}
-    for name, stamp in row.stamps.items():
-        given.setdefault(stamp, []).append(name)
-    most = max(given, key=lambda stamp: (len(given[stamp]), stamp), default=None)
-    if most is None:
+    if not row.stamps:
         return []
-    empty = [name for name in given.pop(most) if row.values[name] is None]
-    rest = [_entry(stamp, names) for stamp, names in sorted(given.items())]
-    return [_entry(most, empty), *rest]
+    most = _most_frequent(row.stamps.values())
+    named = [name for name, stamp in row.stamps.items() if stamp != most or row.values[name] is None]
+    given: dict[Stamp, list[str]] = {most: []}
+    for name in named:
+        given.setdefault(row.stamps[name], []).append(name)
+    return [_entry(stamp, names) for stamp, names in given.items()]
+
+
+def _most_frequent(stamps: Collection[Stamp]) -> Stamp:
+    some = next(iter(stamps))
+    if all(stamp is some for stamp in stamps):  # a row with one observation behind it: by far the most common
+        return some
+    counted = Counter(stamps)
+    return max(counted, key=lambda stamp: (counted[stamp], stamp))
 
 
 def _entry(stamp: Stamp, names: list[str]) -> list[Any]:

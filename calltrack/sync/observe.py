@@ -1,4 +1,4 @@
-"""From what a provider sent to observations: map, check, digest. What cannot become a call becomes a reject with a reason."""
+"""From what a provider sent to observations: map, check, digest. What cannot become a call becomes a reject."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import pairwise
 
 from calltrack.client.windows import Window
 from calltrack.provider import Calls, Provider
@@ -64,7 +65,7 @@ def plan(
 def cut(window: Window) -> tuple[Window, ...]:
     """The range in slices, newest first; each older one is longer."""
     edges = [window.until, *(edge for back in CUTS if (edge := window.until - back) > window.since), window.since]
-    return tuple(Window(older, newer) for newer, older in zip(edges, edges[1:], strict=False))
+    return tuple(Window(older, newer) for newer, older in pairwise(edges))
 
 
 def halves(window: Window) -> tuple[Window, Window] | None:

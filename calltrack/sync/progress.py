@@ -32,7 +32,7 @@ def report(run: Mapping[Any, Any], just_stored: int) -> None:
 
 
 def summary(run: Mapping[Any, Any], now: datetime | None = None) -> dict[str, Any]:
-    """The run in numbers, with its pace in records per second and the seconds it will still take, where that is known."""
+    """The run in numbers, with its pace in records per second, and the seconds that are left where that is known."""
     end = run["finished_at"] or now or run["progressed_at"]
     seconds = (end - run["started_at"]).total_seconds() if run["started_at"] and end else 0.0
     rate = run["fetched"] / seconds if seconds > 0 else 0.0

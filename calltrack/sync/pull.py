@@ -50,7 +50,8 @@ _LAND = text("""
 UPDATE sync_pages SET state = 'fetched', body = :body, body_digest = :digest,
     fetched_at = clock_timestamp(), hinted_at = now(), leased_until = NULL, reason = NULL, error = NULL
 WHERE id = :page_id AND state = 'pending'
-RETURNING id, (SELECT count(*) FROM sync_pages same WHERE same.slice_id = sync_pages.slice_id AND same.body_digest = :digest)
+RETURNING id, (
+    SELECT count(*) FROM sync_pages same WHERE same.slice_id = sync_pages.slice_id AND same.body_digest = :digest)
 """)
 _EXHAUSTED = text("UPDATE sync_slices SET state = :state WHERE id = :slice_id")
 _EXPECT = text("""
@@ -161,7 +162,11 @@ def _land(work: _Work, answer: Answer, count: int, cursor: Cursor | None) -> Fet
             landed = connection.execute(_LAND, landing).one_or_none()
             if landed is None:
                 return Fetched()
-            if page["number"] == 1 and (total := work.calls.pages.total(answer)) is not None:
+            if (
+                page["number"] == 1
+                and page["axis"] == Axis.CREATED
+                and (total := work.calls.pages.total(answer)) is not None
+            ):
                 connection.execute(_EXPECT, {"slice_id": page["slice_id"], "total": total})
             if cursor is None:
                 connection.execute(_EXHAUSTED, {"slice_id": page["slice_id"], "state": "exhausted"})

@@ -1,4 +1,4 @@
-"""Records that cannot become calls: kept as they came, with the reason. The same one again is counted, not kept twice."""
+"""Records that cannot become calls, as they came, with the reason. The same one again is counted, not kept twice."""
 
 from __future__ import annotations
 

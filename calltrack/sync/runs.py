@@ -1,4 +1,7 @@
-"""The life of a run: queued → running → completed, failed or cancelled. Resuming is sending hints for what is not stored."""
+"""The life of a run: queued → running → completed, failed or cancelled.
+
+Resuming a run is sending hints for the pages that are not stored, and nothing else.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,8 @@ SELECT id FROM sync_runs
 WHERE account_id = :account_id AND axis = :axis AND state = 'running' AND since < :until AND until > :since LIMIT 1
 """)
 _BEGIN = text("""
-UPDATE sync_runs SET state = 'running', axis = :axis, since = :since, until = :until, started_at = now(), progressed_at = now()
+UPDATE sync_runs SET state = 'running', axis = :axis, since = :since, until = :until,
+    started_at = now(), progressed_at = now()
 WHERE id = :run_id
 """)
 _SLICE = text("INSERT INTO sync_slices (run_id, since, until) VALUES (:run_id, :since, :until) RETURNING id")
@@ -64,7 +68,7 @@ WHERE id = :run_id AND state IN ('queued', 'running') RETURNING *
 _STATUS = text("""
 INSERT INTO sync_status AS status (account_id, provider, status, error, records_synced, last_sync_at,
     last_successful_sync_at, last_full_sync_at, synced_until)
-VALUES (:account_id, :provider, :state, :error, :inserted, :finished_at,
+VALUES (:account_id, :provider, :state, :error, CASE WHEN :state = 'completed' THEN :inserted ELSE 0 END, :finished_at,
     CASE WHEN :state = 'completed' THEN :finished_at END,
     CASE WHEN :state = 'completed' AND :mode = 'full' THEN :finished_at END,
     CASE WHEN :state = 'completed' AND :mode <> 'range' THEN :until END)
@@ -92,6 +96,11 @@ _REOPEN_PAGES = text("""
 UPDATE sync_pages SET attempts = 0, next_attempt_at = now(), hinted_at = now(), reason = NULL, error = NULL,
     state = CASE WHEN state <> 'failed' THEN state WHEN body IS NULL THEN 'pending' ELSE 'fetched' END
 WHERE run_id = :run_id AND state <> 'stored' RETURNING id, provider, number, run_id, state
+""")
+
+_STARTABLE = text("""
+SELECT id FROM sync_runs
+WHERE state = 'queued' AND (CAST(:id AS uuid) IS NULL OR account_id = :id) ORDER BY id
 """)
 
 
@@ -210,8 +219,7 @@ def unstored(page: Mapping[Any, Any]) -> Hint:
 
 def startable(connection: Connection, account_id: UUID | None = None) -> Sequence[int]:
     """Queued runs, oldest first: of one account, or of all."""
-    query = "SELECT id FROM sync_runs WHERE state = 'queued' AND (CAST(:id AS uuid) IS NULL OR account_id = :id) ORDER BY id"
-    return connection.execute(text(query), {"id": account_id}).scalars().all()
+    return connection.execute(_STARTABLE, {"id": account_id}).scalars().all()
 
 
 def start(

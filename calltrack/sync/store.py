@@ -1,4 +1,4 @@
-"""Storing one fetched page: its calls, its rejects, the change log and the page's state commit together, or not at all."""
+"""Storing one fetched page: its calls, its rejects, the change log and its state commit together, or not at all."""
 
 from __future__ import annotations
 
@@ -26,16 +26,19 @@ SELECT page.*, account.settings FROM sync_pages page JOIN provider_configs accou
 WHERE page.id = :page_id AND page.state = 'fetched' FOR UPDATE OF page SKIP LOCKED
 """)
 _COUNTS = ("fetched", "inserted", "updated", "unchanged", "rejected", "duplicates")
-_STORED = text(f"""
+_STORED = text("""
 UPDATE sync_pages SET state = 'stored', stored_at = now(), reason = NULL, error = NULL, confirmed = :confirmed,
-    {", ".join(f"{name} = :{name}" for name in _COUNTS)}
+    fetched = :fetched, inserted = :inserted, updated = :updated, unchanged = :unchanged, rejected = :rejected,
+    duplicates = :duplicates
 WHERE id = :page_id
 """)
 #: a page that is stored again, after an endless slice was resumed, is not counted twice
-_COUNTED = text(f"""
-UPDATE sync_runs SET pages = pages + :pages, progressed_at = now(),
-    {", ".join(f"{name} = {name} + :{name}" for name in _COUNTS)}
-WHERE id = :run_id RETURNING *
+_COUNTED = text("""
+UPDATE sync_runs SET pages = pages + :pages, progressed_at = now(), fetched = fetched + :fetched,
+    inserted = inserted + :inserted, updated = updated + :updated, unchanged = unchanged + :unchanged,
+    rejected = rejected + :rejected, duplicates = duplicates + :duplicates
+WHERE id = :run_id
+RETURNING *, EXISTS (SELECT FROM sync_slices WHERE run_id = sync_runs.id AND state = 'open') AS reading
 """)
 _FAILED = text("""
 UPDATE sync_pages SET attempts = attempts + 1, next_attempt_at = now() + :wait, hinted_at = now(), reason = :reason,
@@ -64,10 +67,15 @@ def store(page_id: int) -> Stored | None:
     except Exception as error:
         _failed(page_id, error)
         raise
-    with engine().begin() as connection:
-        completed = runs.finish(connection, run["id"])
+    completed = None if run["reading"] else _finish(run["id"])
     progress.report(completed or run, fetched)
     return Stored(completed or run, completed is not None)
+
+
+def _finish(run_id: int) -> RowMapping | None:
+    """Every slice is read to its end: this page may have been the run's last one."""
+    with engine().begin() as connection:
+        return runs.finish(connection, run_id)
 
 
 def _store(connection: Connection, page: RowMapping) -> tuple[RowMapping, int]:

@@ -24,8 +24,8 @@ UPDATE sync_pages SET hinted_at = now() WHERE id IN (
     JOIN sync_runs run ON run.id = page.run_id JOIN provider_configs account ON account.id = page.account_id
     WHERE page.state IN ('pending', 'fetched') AND page.next_attempt_at <= now() AND page.hinted_at < now() - :patience
       AND (page.leased_until IS NULL OR page.leased_until < now())
-      AND (page.state = 'fetched' OR (
-        run.state = 'running' AND account.is_active AND (account.blocked_until IS NULL OR account.blocked_until < now())))
+      AND (page.state = 'fetched' OR run.state = 'running' AND account.is_active
+        AND (account.blocked_until IS NULL OR account.blocked_until < now()))
     ORDER BY page.hinted_at LIMIT :most FOR UPDATE OF page SKIP LOCKED)
 RETURNING id, provider, number, run_id, state
 """)

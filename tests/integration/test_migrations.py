@@ -115,7 +115,7 @@ def test_a_database_from_the_future_is_told(empty):
     migrate.upgrade(empty)
     with empty.begin() as conn:
         conn.execute(text("UPDATE alembic_version SET version_num = '999_flying_cars'"))
-    with empty.connect() as conn, pytest.raises(FixConfiguration, match="999_flying_cars.*upgrade calltrack"):
+    with empty.connect() as conn, pytest.raises(FixConfiguration, match=r"999_flying_cars.*upgrade calltrack"):
         migrate.pending(conn)
 
 
@@ -132,7 +132,7 @@ print(json.dumps(migrate.upgrade(session.connect(sys.argv[1]))))
 
 CATALOGUE = """
 SELECT table_name || '.' || column_name AS name,
-       concat_ws(' ', data_type, udt_name, numeric_precision, numeric_scale, is_nullable, column_default, is_identity) AS definition
+       concat_ws(' ', udt_name, numeric_precision, numeric_scale, is_nullable, column_default, is_identity) definition
   FROM information_schema.columns WHERE table_schema = 'public'
 UNION ALL SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'
 UNION ALL SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE connamespace = 'public'::regnamespace

@@ -24,18 +24,25 @@ def map_call(raw: Raw, context: Context) -> CallRecord:
 
 def map_delivery(raw: Raw, event: str, context: Context) -> CallRecord:
     """A webhook: the call object of the API, bare or under "call", or the tokens of a template."""
-    call = unwrap(raw, "call")
-    if not read.blank(call.get("uuid")) and not read.blank(call.get("updated_at")):
-        return map_call(call, context)
-    record = _record(call, context)
-    record.complete = False
-    told = read.event_of(event)
+    call, told = unwrap(raw, "call"), read.event_of(event)
+    complete = not read.blank(call.get("uuid")) and not read.blank(call.get("updated_at"))
+    record = map_call(call, context) if complete else _notice(call, context)
     if record.status is None:
-        record.status, record.finality = told.status, told.finality
-    if record.finality is None and record.status is None and not read.blank(call.get("hung_up_by")):
-        record.finality = Finality.ENDED
+        record.status = told.status
+        record.finality = record.finality or told.finality
     if record.converted is None:
         record.converted = told.converted
+    return record
+
+
+def _notice(raw: Raw, context: Context) -> CallRecord:
+    """The tokens of a template: some fields of a call, chosen by the sender."""
+    record = _record(raw, context)
+    record.complete = False
+    if record.status is None and not read.blank(raw.get("hung_up_by")):
+        record.finality = Finality.ENDED
+    if context.settings.get("campaign_token") == "cid":
+        record.campaign_id = None
     return record
 
 
@@ -43,8 +50,11 @@ def _record(raw: Raw, context: Context) -> CallRecord:
     """What the record says, and nothing besides."""
     region = context.settings.get("region", REGION)
     caller = read.phone(read.first(read.text, raw, "caller", "caller_number", "nanp_caller_number"), region)
-    number = _object(raw, "number").get("number") or raw.get("number")  # an object since v3
-    campaign = _object(raw, "campaign", "campaign_id")  # an object since v4
+    number, campaign = raw.get("number"), raw.get("campaign")
+    if isinstance(number, dict):  # since v3
+        number = number.get("number")
+    if not isinstance(campaign, dict):  # an object since v4
+        campaign = {}
     dialed = read.phone(raw.get("dialed_number"), region)
     forwarded = None if raw.get("connected") is False else read.moment(raw.get("forwarded_time"))
     return CallRecord(
@@ -80,10 +90,6 @@ def _record(raw: Raw, context: Context) -> CallRecord:
     )
 
 
-def _object(raw: Raw, *names: str) -> Raw:
-    return next((value for name in names if isinstance(value := raw.get(name), dict)), {})
-
-
 def _metadata(raw: Raw) -> dict[str, Any] | None:
     found = read.kept(raw, METADATA)
     tags = raw.get("tags") or raw.get("tag_values")
@@ -94,8 +100,5 @@ def _metadata(raw: Raw) -> dict[str, Any] | None:
 
 def _emptied(record: CallRecord) -> frozenset[str]:
     """The amounts that the API states as null: there is none, and one that was there before is withdrawn."""
-    return frozenset(
-        column
-        for column, names in AMOUNTS.items()
-        if getattr(record, column) is None and any(record.raw.get(name, "") is None for name in names)
-    )
+    raw, none = record.raw, [column for column in AMOUNTS if getattr(record, column) is None]
+    return frozenset(column for column in none if any(raw.get(name, "") is None for name in AMOUNTS[column]))

@@ -1,0 +1,101 @@
+"""A system without Celery: accounts at simulated providers, and hints followed in this process, one after another."""
+
+import random
+
+import pytest
+from sqlalchemy import text
+
+from calltrack import accounts
+from calltrack.sync import deliveries, pull, runs, store
+from calltrack.sync.connections import vault
+from calltrack.sync.hints import Step
+from simulator import Habits, Simulator, World
+
+
+class System:
+    """The database, a simulator with an account at each of its providers, and what tests ask about them."""
+
+    def __init__(self, engine, sim):
+        self.engine = engine
+        self.sim = sim
+
+    def add_account(self, provider, name="default", **values):
+        given = {**self.sim.credentials(provider), "retry_delay": "0.001", **values}
+        with self.engine.begin() as connection:
+            return accounts.add(
+                connection,
+                vault(),
+                provider,
+                name=name,
+                api_url=self.sim.url(provider),
+                values=given,
+                webhook_secrets=["a-secret-of-the-test"],
+                rate_limits=["10000/second"],
+            ).account
+
+    def sync(self, provider, mode="full", since=None, until=None):
+        """Run a sync to its end, and return its run."""
+        run_id, hints = runs.start(provider, None, mode, since, until)
+        self.follow(hints)
+        return self.run(run_id)
+
+    def follow(self, hints, shuffle=None, lose=None):
+        """Do what the hints say, and what comes of it, until nothing is left. Delays are not waited for."""
+        waiting = list(hints)
+        chance = random.Random(shuffle)
+        while waiting:
+            hint = waiting.pop(chance.randrange(len(waiting)) if shuffle is not None else 0)
+            if lose is None or not lose(hint):
+                waiting += self.do(hint)
+
+    def do(self, hint):
+        if hint.step is Step.DELIVERIES:
+            return deliveries.drain(hint.provider)
+        if hint.step is Step.STORE:
+            store.store(hint.id)
+            return []
+        fetched = pull.fetch(hint.id)
+        if fetched.landed:
+            store.store(hint.id)
+        return fetched.hints
+
+    def run(self, run_id):
+        return self.one("SELECT * FROM sync_runs WHERE id = :id", id=run_id)
+
+    def rows(self, query, **values):
+        with self.engine.connect() as connection:
+            return connection.execute(text(query), values).mappings().all()
+
+    def one(self, query, **values):
+        (row,) = self.rows(query, **values)
+        return row
+
+    def execute(self, query, **values):
+        with self.engine.begin() as connection:
+            connection.execute(text(query), values)
+
+    def ids(self, provider):
+        return [row["external_id"] for row in self.rows("SELECT external_id FROM calls WHERE provider = :p", p=provider)]
+
+    def assert_complete(self, provider):
+        """Every call that the provider has is there once."""
+        stored = self.ids(provider)
+        assert sorted(stored) == sorted(self.sim.provider(provider).ids())
+
+
+@pytest.fixture
+def system(database, broker, settings_env):
+    """Starts a `System`: `system(records=300, habits="faults")`."""
+    running = []
+
+    def start(records=230, habits="", accounts_at=("retreaver", "convoso"), seed=1, **world):
+        sim = Simulator(World(seed=seed, records=records, **world), habits=Habits.parse(habits) if habits else None)
+        running.append(sim.__enter__())
+        made = System(database, sim)
+        for provider in accounts_at:
+            made.add_account(provider)
+        return made
+
+    yield start
+    for sim in running:
+        sim.__exit__(None, None, None)

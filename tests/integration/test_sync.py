@@ -1,0 +1,270 @@
+"""Syncing from simulated providers into real Postgres: complete, once, and however it is disturbed."""
+
+from datetime import UTC, datetime, timedelta
+
+import orjson
+import pytest
+from sqlalchemy import text
+
+from calltrack.errors import FixConfiguration, TooManyRequests
+from calltrack.sync import pull, runs, schedule, store, sweep
+from calltrack.sync.hints import Step
+
+PROVIDERS = ("retreaver", "convoso")
+COUNTS = ("fetched", "inserted", "updated", "unchanged", "rejected", "duplicates")
+ROWS = "SELECT xmin, ctid, * FROM calls ORDER BY id"
+AT_ONCE = timedelta(seconds=-1)
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_the_second_sync_finds_everything_unchanged(system, provider):
+    world = system(habits="numbers_as_strings, mixed_money, blank_ids=0.02")
+    first = world.sync(provider)
+    before = world.rows(ROWS)
+    second = world.sync(provider)
+    world.assert_complete(provider)
+    assert first["state"] == second["state"] == "completed"
+    assert (first["inserted"], first["rejected"]) == (230, first["fetched"] - 230)
+    assert (second["unchanged"], second["updated"], second["inserted"]) == (230, 0, 0)
+    assert world.rows(ROWS) == before
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_every_record_is_in_exactly_one_count(system, provider):
+    run = system(habits="blank_ids=0.05, duplicates_across_pages=7").sync(provider)
+    assert run["rejected"] > 0
+    assert run["fetched"] == sum(run[name] for name in COUNTS[1:])
+
+
+def test_records_without_an_id_are_kept_with_their_reason(system):
+    world = system(habits="blank_ids=0.05")
+    world.sync("retreaver")
+    world.sync("retreaver")
+    rejects = world.rows("SELECT reason, repeats FROM rejected_records")
+    assert len(rejects) == len(world.sim.provider("retreaver").rejected())
+    assert {(row["reason"], row["repeats"]) for row in rejects} == {("no_id", 1)}
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_an_incremental_sync_brings_late_calls_and_late_changes(system, provider):
+    habits = "late_changes=0.5, late_calls=0.2, late_after=30"
+    world = system(habits=habits, now=datetime.now(UTC), days=0.02)
+    world.sync(provider)
+    world.sim.world.clock.advance(seconds=60)
+    run = world.sync(provider, "incremental")
+    world.assert_complete(provider)
+    assert run["updated"] > 0
+    assert run["inserted"] > 0
+
+
+def test_a_range_too_large_to_page_through_is_cut(system):
+    world = system(accounts_at=(), records=230)
+    world.add_account("convoso", page_size="20", offset_cap="60")
+    run = world.sync("convoso")
+    world.assert_complete("convoso")
+    states = {row["state"] for row in world.rows("SELECT state FROM sync_slices WHERE run_id = :id", id=run["id"])}
+    assert states == {"exhausted", "split"}
+
+
+@pytest.mark.parametrize("dialect", ["v1", "v3", "v4"])
+def test_other_versions_of_the_list_are_read(system, dialect):
+    world = system(accounts_at=())
+    world.add_account("retreaver", dialect=dialect)
+    assert world.sync("retreaver")["inserted"] == 230
+    world.assert_complete("retreaver")
+
+
+def test_lead_recordings_are_read(system):
+    world = system(accounts_at=())
+    world.add_account("convoso", dialect="recordings")
+    assert world.sync("convoso")["state"] == "completed"
+    world.assert_complete("convoso")
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_faults_of_the_provider_only_delay(system, provider):
+    world = system(habits="server_errors=0.2, html_answers=0.1, cut_json=0.1, cut_connections=0.1")
+    world.execute("UPDATE provider_configs SET settings = settings || '{\"max_retries\": \"100\"}'")
+    run = world.sync(provider)
+    assert run["state"] == "completed"
+    world.assert_complete(provider)
+
+
+def test_refused_credentials_stop_the_run_and_resuming_finishes_it(system):
+    world = system()
+    account = world.one("SELECT * FROM provider_configs WHERE provider_type = 'retreaver'")
+    with world.engine.begin() as connection:
+        wrong = world.add_account("retreaver", "wrong", api_key="not-the-key")
+        connection.execute(
+            text("UPDATE provider_configs SET name = 'right' WHERE id = :id"), {"id": account["id"]}
+        )
+    run_id, hints = runs.start("retreaver", "wrong", "full")
+    world.follow(hints)
+    run = world.run(run_id)
+    assert (run["state"], run["reason"]) == ("failed", "credentials_refused")
+    assert "not-the-key" not in run["error"]
+    noted = world.one("SELECT is_active, health FROM provider_configs WHERE id = :id", id=wrong.id)
+    assert noted["is_active"]
+    assert noted["health"] == run["error"]
+
+
+def test_a_failed_run_goes_on_where_it_stopped(system):
+    world = system(habits="server_errors=1")
+    world.execute("UPDATE provider_configs SET settings = settings || '{\"max_retries\": \"1\"}'")
+    run = world.sync("retreaver")
+    assert (run["state"], run["reason"]) == ("failed", "provider_failed")
+    world.sim.provider("retreaver").habits = world.sim.provider("retreaver").habits.parse("")
+    world.follow(runs.resume_run(run["id"]))
+    assert world.run(run["id"])["state"] == "completed"
+    world.assert_complete("retreaver")
+
+
+def test_the_sweeper_finishes_what_lost_messages_left(system):
+    world = system()
+    lost = iter(range(1000))
+    run_id, hints = runs.start("retreaver", None, "full")
+    world.follow(hints, lose=lambda hint: next(lost) % 3 == 1)
+    assert world.run(run_id)["state"] == "running"
+    for _ in range(20):
+        world.follow(sweep.sweep(AT_ONCE))
+    assert world.run(run_id)["state"] == "completed"
+    world.assert_complete("retreaver")
+
+
+def test_a_page_that_was_fetched_and_not_stored_is_found(system):
+    world = system()
+    run_id, hints = runs.start("convoso", None, "full")
+    for hint in hints:
+        pull.fetch(hint.id)
+    for _ in range(5):
+        world.follow(sweep.sweep(AT_ONCE))
+    assert world.run(run_id)["state"] == "completed"
+    world.assert_complete("convoso")
+
+
+def test_doubled_and_disordered_messages_do_nothing(system):
+    world = system()
+    run_id, hints = runs.start("retreaver", None, "full")
+    seen = []
+    world.follow(hints, shuffle=7, lose=lambda hint: seen.append(hint))
+    for hint in seen:
+        assert pull.fetch(hint.id) == pull.Fetched()
+        assert store.store(hint.id) is None
+    run = world.run(run_id)
+    assert (run["state"], run["inserted"], run["fetched"]) == ("completed", 230, 230)
+
+
+def test_a_page_being_fetched_is_not_fetched_twice(system):
+    world = system()
+    _, hints = runs.start("retreaver", None, "full")
+    world.execute("UPDATE sync_pages SET leased_until = now() + interval '1 minute'")
+    assert pull.fetch(hints[0].id) == pull.Fetched()
+    world.execute("UPDATE sync_pages SET leased_until = now() - interval '1 minute'")
+    assert pull.fetch(hints[0].id).landed
+
+
+def test_two_runs_over_the_same_range_take_turns(system):
+    world = system()
+    first, hints = runs.start("retreaver", None, "full")
+    second, nothing = runs.start("retreaver", None, "full")
+    assert nothing == []
+    assert world.run(second)["state"] == "queued"
+    assert runs.start("retreaver", None, "full") == (second, [])
+    world.follow(hints)
+    world.follow(schedule.begin_queued())
+    assert {world.run(run)["state"] for run in (first, second)} == {"completed"}
+
+
+def test_other_accounts_do_not_wait(system):
+    world = system()
+    assert runs.start("retreaver", None, "full")[1]
+    assert runs.start("convoso", None, "full")[1]
+
+
+def test_a_cancelled_run_fetches_no_more(system):
+    world = system()
+    run_id, hints = runs.start("retreaver", None, "full")
+    runs.cancel_run(run_id)
+    assert pull.fetch(hints[0].id) == pull.Fetched()
+    assert world.run(run_id)["state"] == "cancelled"
+    with pytest.raises(FixConfiguration, match="not under way"):
+        runs.cancel_run(run_id)
+    world.follow(runs.resume_run(run_id))
+    assert world.run(run_id)["state"] == "completed"
+
+
+@pytest.mark.parametrize("habit", ["endless_next", "repeated_cursor"])
+def test_paging_that_never_ends_stops_with_a_reason(system, habit):
+    world = system(records=400, habits=habit, days=1.0)
+    run = world.sync("retreaver")
+    assert (run["state"], run["reason"]) == ("failed", "endless_pages")
+    assert run["inserted"] > 0
+
+
+def test_a_link_to_another_host_is_not_followed(system):
+    world = system(habits="other_host_link")
+    world.sync("retreaver")
+    world.assert_complete("retreaver")
+    assert world.sim.strayed == 0
+
+
+def test_calls_that_arrive_while_reading_do_not_hide_others(system):
+    world = system(habits="page_shift=3")
+    before = set(world.sim.provider("retreaver").ids())
+    world.sync("retreaver")
+    assert before <= set(world.ids("retreaver"))
+    world.sync("retreaver", "incremental")
+    assert len(world.ids("retreaver")) == len(set(world.ids("retreaver")))
+
+
+def test_a_long_wait_is_parked_in_its_row(system):
+    world = system()
+    _, hints = runs.start("retreaver", None, "full")
+    page = world.one("SELECT * FROM sync_pages WHERE id = :id", id=hints[0].id)
+    with world.engine.begin() as connection:
+        work = pull._claim(connection, page["id"])
+    assert pull._park(work, TooManyRequests(wait=3600)) == pull.Fetched()
+    parked = world.one("SELECT *, next_attempt_at - now() AS wait FROM sync_pages WHERE id = :id", id=page["id"])
+    assert timedelta(minutes=59) < parked["wait"] <= timedelta(hours=1)
+    assert (parked["attempts"], parked["reason"]) == (0, "too_many_requests")
+    assert sweep.sweep(AT_ONCE) == []
+    assert pull.fetch(hints[1].id) == pull.Fetched()  # the whole account waits
+
+
+def test_progress_is_in_the_row_and_published(system, broker):
+    world = system(records=2100)
+    heard = broker.pubsub()
+    heard.subscribe("calltrack:progress")
+    run = world.sync("convoso")
+    assert run["expected"] == run["fetched"] == 2100
+    told = []
+    while (message := heard.get_message(timeout=1)) is not None:
+        told.append(message)
+    said = [orjson.loads(message["data"]) for message in told if message["type"] == "message"]
+    assert [one["fetched"] // 1000 for one in said] == [1, 2]
+    assert said[-1]["status"] == "completed"
+    heard.close()
+
+
+def test_due_syncs_are_queued_once_and_rescheduled(system):
+    world = system()
+    world.execute("UPDATE provider_configs SET next_full_at = now() - interval '1 second'")
+    queued = schedule.queue_due()
+    assert len(queued) == 2
+    assert schedule.queue_due() == []
+    due = world.one("SELECT min(next_full_at) - now() AS wait, max(next_full_at)::time AS at FROM provider_configs")
+    assert timedelta() < due["wait"] <= timedelta(days=1)
+    assert str(due["at"]) == "02:00:00"
+    hints = schedule.begin_queued()
+    assert {hint.step for hint in hints} == {Step.FETCH}
+    world.follow(hints)
+    assert {run["mode"] for run in world.rows("SELECT mode FROM sync_runs WHERE state = 'completed'")} == {"full"}
+
+
+def test_an_account_that_is_disabled_is_left_alone(system):
+    world = system()
+    _, hints = runs.start("retreaver", None, "full")
+    world.execute("UPDATE provider_configs SET is_active = false, next_full_at = now() - interval '1 second'")
+    assert schedule.queue_due() == []
+    assert pull.fetch(hints[0].id) == pull.Fetched()
+    assert sweep.sweep(AT_ONCE) == []

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from calltrack.errors import BadSignature
+
+
+class Headers(Protocol):
+    """Headers of a request, found whatever their case: a sender or a proxy may write `x-signature`."""
+
+    def get(self, name: str, default: str, /) -> str: ...
 
 
 class Signature(Protocol):
@@ -18,7 +24,7 @@ class Signature(Protocol):
         """The header that carries the proof."""
         ...
 
-    def verify(self, body: bytes, headers: Mapping[str, str], secrets: Sequence[str]) -> None:
+    def verify(self, body: bytes, headers: Headers, secrets: Sequence[str]) -> None:
         """Return where the proof holds for one of the secrets; raise `BadSignature` otherwise."""
         ...
 
@@ -33,7 +39,7 @@ class HmacSha256:
 
     header: str = "X-Signature"
 
-    def verify(self, body: bytes, headers: Mapping[str, str], secrets: Sequence[str]) -> None:
+    def verify(self, body: bytes, headers: Headers, secrets: Sequence[str]) -> None:
         given = headers.get(self.header, "").strip().lower().removeprefix("sha256=").encode()
         # Every secret is tried, so that the time taken does not tell which one fitted. An empty one is nobody's secret.
         fits = [hmac.compare_digest(given, _hex(body, secret).encode()) for secret in secrets if secret]

@@ -111,5 +111,5 @@ class Loader:
             return accounts.get(connection, self._vault, account_id)
         except FixConfiguration as error:
             if self._seldom.due(str(account_id)):
-                logger.error("an account takes no deliveries", fault=error.message)
+                logger.warning("an account takes no deliveries", fault=error.message)
             return None

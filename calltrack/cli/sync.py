@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from calltrack.cli import watch
-from calltrack.embedded import servers
+from calltrack.cli.connection import servers
 from calltrack.errors import FixConfiguration
 from calltrack.mapping.times import moment
 from calltrack.sync import runs

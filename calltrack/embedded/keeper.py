@@ -37,6 +37,8 @@ class Keeper:
         self._servers: list[Server] = []
         self._started: Future[None] = Future()
         self._stopping = threading.Event()
+        # Not `Thread.join`: interrupted by a signal, it takes the thread for ended (CPython 3.11).
+        self._ended = threading.Event()
         self._thread = threading.Thread(target=self._live, name="embedded servers", daemon=True)
 
     def start(self) -> None:
@@ -51,9 +53,15 @@ class Keeper:
     def stop(self) -> None:
         """Return when all of them ended."""
         self._stopping.set()
-        self._thread.join()
+        self._ended.wait()
 
     def _live(self) -> None:
+        try:
+            self._run()
+        finally:
+            self._ended.set()
+
+    def _run(self) -> None:
         try:
             self._open()
         except OSError as error:

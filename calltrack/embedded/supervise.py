@@ -51,6 +51,8 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         self._stopping = threading.Event()
         self._hurry = hurry or threading.Event()
+        # Not `Thread.join`: interrupted by a signal, it takes the thread for ended (CPython 3.11).
+        self._ended = threading.Event()
         self._thread = threading.Thread(target=self._live, name="supervisor", daemon=True)
 
     def __enter__(self) -> Self:
@@ -65,13 +67,12 @@ class Supervisor:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the processes stop, or for `timeout` seconds. Whether they stopped."""
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
+        return self._ended.wait(timeout)
 
     def stop(self) -> None:
         """Ask all processes to end, and kill those that do not within the grace."""
         self._stopping.set()
-        self._thread.join()
+        self._ended.wait()
 
     @property
     def states(self) -> dict[str, State]:
@@ -84,15 +85,21 @@ class Supervisor:
 
     def _live(self) -> None:
         try:
-            for child in self._children:
-                self._start(child)
-            while not self._stopping.is_set():
-                self._listen()
-                for child in self._children:
-                    self._tend(child)
+            self._run()
         finally:
-            self._end_all()
-            self._selector.close()
+            self._ended.set()
+
+    def _run(self) -> None:
+        with self._selector:
+            try:
+                for child in self._children:
+                    self._start(child)
+                while not self._stopping.is_set():
+                    self._listen()
+                    for child in self._children:
+                        self._tend(child)
+            finally:
+                self._end_all()
 
     def _start(self, child: Child) -> None:
         try:

@@ -145,6 +145,6 @@ READERS: Mapping[str, Callable[[bytes], Raw]] = {
 
 
 def event_type(payload: Raw, webhook: Webhook, path_event: str = "") -> str:
-    """What the delivery is about: what its door says, else the first of the provider's event fields that says something."""
+    """What the delivery is about: what its door says, else the first of the provider's event fields that says so."""
     stated = (text(dig(payload, name), EVENT_LIMIT) for name in webhook.event_fields)
     return path_event or next(filter(None, stated), "")

@@ -1,6 +1,6 @@
 """Every provider's recorded data, and golden files beside it.
 
-`pytest tests/providers --update-golden` writes what the mappings give, for review to read. A missing one fails its test.
+`pytest tests/providers --update-golden` writes what the mappings give, and review reads it. A missing one fails.
 """
 
 from __future__ import annotations

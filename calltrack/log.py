@@ -36,9 +36,9 @@ QUERY = re.compile(r"\?[\w%&\[][^\s'\"<>]*")
 #: `api_key=x`, `"auth_token": "x"`, `Authorization: Bearer x` inside a text → everything before the value.
 #: After the last two names only a long word is a value: `BadSignature: The …` is an error and its message.
 PAIR = re.compile(
-    r"((?:api[_-]?key|private[_-]?key|secret|token|authorization|passw)[\w-]*['\"]?\]?\s*[:=]\s*)"
+    r"((?:api[_-]?key|private[_-]?key|secret|token|authorization|passw)[\w-]{0,40}['\"]?\]?\s*[:=]\s*)"
     r"(?:\"[^\"]*\"|'[^']*'|(?:(?:bearer|basic|digest|token)\s+)?[^\s,;&)}\]]+)"
-    r"|((?:signature|cookie)[\w-]*['\"]?\]?\s*[:=]\s*)(?:\"[^\"]*\"|'[^']*'|[^\s,;&)}\]]{16,})",
+    r"|((?:signature|cookie)[\w-]{0,40}['\"]?\]?\s*[:=]\s*)(?:\"[^\"]*\"|'[^']*'|[^\s,;&)}\]]{16,})",
     re.IGNORECASE,
 )
 
@@ -49,7 +49,7 @@ def setup(fmt: str = "", level: str = "INFO") -> None:
     `fmt` is "json" or "console"; "" chooses the console where stderr is a terminal.
     """
     structlog.configure(processors=CHAIN, wrapper_class=BoundLogger, logger_factory=structlog.stdlib.LoggerFactory())
-    handler = Handler(sys.stderr)
+    handler = Handler()
     handler.setFormatter(
         ProcessorFormatter(
             foreign_pre_chain=CHAIN[1:-1], processors=[ProcessorFormatter.remove_processors_meta, _renderer(fmt)]
@@ -118,7 +118,14 @@ def _renderer(fmt: str) -> Processor:
 
 
 class Handler(logging.StreamHandler[Any]):
-    """Writes to a stream. Of a record that cannot be written it tells the place, not the arguments as logging does."""
+    """Writes to what is stderr at that moment. Of a record that cannot be written it tells the place, not the values."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> Any:  # type: ignore[override]
+        return sys.stderr
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
         place = f"{record.name} ({record.pathname}:{record.lineno})"

@@ -58,7 +58,7 @@ class Convoso(StandIn):
     def truth(self, call: Call) -> Json:
         return records.truth(call, self.zone)
 
-    def warm(self) -> None:
+    def render_all(self) -> None:
         for recordings in (False, True):
             self._joined_log(self._rows.by_created, recordings=recordings)
 

@@ -15,7 +15,7 @@ def habit(usual: float, about: str, always: float = 0.0) -> Any:
 class Habits:
     """Which bad habits a stand-in has, and how strong. 0 is off; a share is out of 1.
 
-    The ones about records are settled when the simulator starts; the others may be changed while it runs.
+    The ones about records are settled when they are first read; the others may be changed at any time.
     """
 
     # ── what records look like ──

@@ -57,7 +57,7 @@ class Retreaver(StandIn):
     def truth(self, call: Call) -> Json:
         return records.truth(call)
 
-    def warm(self) -> None:
+    def render_all(self) -> None:
         self.joined(self._rows.by_created, "v2", self._render_as(2))
 
     def route(self, path: str) -> str:

@@ -48,7 +48,7 @@ class Simulator:
         self._control = Control(self.world, self.stand_ins)
         self._server = Server(("127.0.0.1", port), self.reply)
         self._thread = Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="simulator", daemon=True
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, name="simulator", daemon=True
         )
 
     def __enter__(self) -> Self:
@@ -79,7 +79,7 @@ class Simulator:
         return self.stand_ins[name]
 
     def warm(self) -> None:
-        """Render all records, so that the first reading costs no more than the second."""
+        """Make and render all records now, so that the first reading costs no more than the second."""
         for stand_in in self.stand_ins.values():
             stand_in.warm()
 

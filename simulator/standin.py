@@ -43,18 +43,18 @@ class StandIn(ABC):
 
     def __init__(self, world: World, habits: Habits, limits: Sequence[Limit] = ()) -> None:
         self.world = world
-        #: may be replaced while it runs; those about records count from the start only
+        #: may be replaced at any time; those about records are settled when these are first read
         self.habits = habits
         self.traffic = Traffic()
         self.lock = RLock()
         self._limiter = Limiter(limits or (self.usual_limits if habits.rate_limit else ()))
         self._faults = Faults(world.seed)
         self._rows = Rows()
+        self._filled = False
         self._known = 0
         self._new_calls = 0.0
         self._agenda: list[tuple[datetime, int, Callable[[datetime], None]]] = []
         self._serial = count()
-        self._fill()
 
     # ── what a provider must say for itself ──
 
@@ -80,14 +80,20 @@ class StandIn(ABC):
         """What may be known of a call from this provider, in the words of a normalised record."""
 
     @abstractmethod
-    def warm(self) -> None:
-        """Render every record now, for measurements in which the first reading should cost no more than the second."""
+    def render_all(self) -> None:
+        """Render every record in the usual dialects."""
 
     def route(self, path: str) -> str:
         """The path as it is counted: without ids."""
         return path
 
     # ── requests ──
+
+    def warm(self) -> None:
+        """Make and render all records now, so that the first reading costs no more than the second."""
+        with self.lock:
+            self._keep_up()
+            self.render_all()
 
     def reply(self, request: Request) -> Reply:
         """Answer a request, with all bad habits."""
@@ -156,6 +162,8 @@ class StandIn(ABC):
 
     def _keep_up(self) -> None:
         """Do what is due, and show the calls that the world has got since."""
+        if not self._filled:
+            self._fill()
         now = self.world.clock.now()
         while self._agenda and self._agenda[0][0] <= now:
             due, _, action = heapq.heappop(self._agenda)
@@ -170,6 +178,8 @@ class StandIn(ABC):
         heapq.heappush(self._agenda, (due, next(self._serial), action))
 
     def _fill(self) -> None:
+        """Done when the list is first looked at: nobody waits for calls of a provider that nobody asks."""
+        self._filled = True
         there = self.world.calls(self.name)
         self._known = len(there)
         late = [call for call in there if fraction(self.world.seed, "late", call.id) < self.habits.late_calls]

@@ -110,6 +110,8 @@ def simulate(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     world = World(seed, records, days=days, zone=zone)
+    for name in PROVIDERS:
+        world.calls(name)  # made before anybody waits for an answer
     try:
         simulator = Simulator(world, habits=habits, limits=limits, port=port)
     except OSError:

@@ -24,5 +24,5 @@ class QueryKeys:
 
     params: Mapping[str, str]
 
-    def apply(self, credentials: Credentials, params: dict[str, str], headers: dict[str, str]) -> None:
+    def apply(self, credentials: Credentials, params: dict[str, str], headers: dict[str, str]) -> None:  # noqa: ARG002
         params.update({name: credentials[key] for name, key in self.params.items() if credentials.get(key)})

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
@@ -64,10 +65,10 @@ def test_a_second_upgrade_has_nothing_to_do(empty):
 
 def test_two_upgrades_at_once_share_the_work(empty):
     """Processes, as two hosts that are deployed at the same moment."""
-    url = empty.url.render_as_string(hide_password=False)
-    both = [subprocess.Popen([sys.executable, "-c", UPGRADE, url], stdout=subprocess.PIPE) for _ in range(2)]
-    done = [json.loads(process.communicate(timeout=30)[0]) for process in both]
-    assert sorted(map(len, done)) == [0, 6]
+    command = [sys.executable, "-c", UPGRADE, empty.url.render_as_string(hide_password=False)]
+    with ThreadPoolExecutor(2) as pool:
+        outputs = pool.map(lambda _: subprocess.run(command, stdout=subprocess.PIPE, timeout=60, check=True), range(2))
+    assert sorted(len(json.loads(done.stdout)) for done in outputs) == [0, 6]
     migrate.check(empty)
 
 
@@ -90,10 +91,13 @@ def test_a_step_that_fails_leaves_nothing_behind(empty):
 def test_a_table_that_is_held_is_not_waited_for_for_ever(empty, monkeypatch):
     migrate.upgrade(empty, "005_rejects_and_changes")
     monkeypatch.setattr(migrate, "TABLE_WAIT", "50ms")
+    monkeypatch.setattr(migrate, "UPGRADE_WAIT", "20s")
     with empty.connect() as reader:
         reader.execute(text("LOCK TABLE calls IN ACCESS SHARE MODE"))
+        began = time.monotonic()
         with pytest.raises(TryLater, match="Nothing has changed"):
             migrate.upgrade(empty)
+        assert time.monotonic() - began < 10
     assert migrate.upgrade(empty) == [HEAD]
 
 

@@ -13,12 +13,19 @@ NEW_YORK = ZoneInfo("America/New_York")
 ZONES = st.sampled_from(
     [ZoneInfo(name) for name in ("America/New_York", "Australia/Lord_Howe", "Antarctica/Troll", "Asia/Kolkata", "UTC")]
 )
-#: half of them near the nights on which clocks change
-MOMENTS = st.sampled_from([datetime(2026, 1, 1, tzinfo=UTC)]).flatmap(
-    lambda begin: st.integers(0, 31_000_000).map(lambda seconds: begin + timedelta(seconds=seconds))
-) | st.sampled_from(
-    [datetime(2026, 11, 1, 4, tzinfo=UTC), datetime(2026, 4, 4, 14, tzinfo=UTC), datetime(2026, 10, 25, 0, tzinfo=UTC)]
-).flatmap(lambda night: st.integers(0, 5 * 3600).map(lambda seconds: night + timedelta(seconds=seconds)))
+#: New York, Lord Howe, and much of Europe with Troll set their clocks back on these
+NIGHTS = [
+    datetime(2026, 11, 1, 4, tzinfo=UTC),
+    datetime(2026, 4, 4, 13, tzinfo=UTC),
+    datetime(2026, 10, 24, 23, tzinfo=UTC),
+]
+
+
+def within(start: datetime, hours: int) -> st.SearchStrategy[datetime]:
+    return st.integers(0, hours * 3600).map(lambda seconds: start + timedelta(seconds=seconds))
+
+
+MOMENTS = st.one_of(within(datetime(2026, 1, 1, tzinfo=UTC), 8760), *(within(night, 5) for night in NIGHTS))
 
 
 def window(since: str, until: str) -> Window:

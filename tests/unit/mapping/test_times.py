@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from calltrack.mapping import epoch_ms, moment
 
-EPOCH = datetime.min.replace(year=1970)
 NEW_YORK = ZoneInfo("America/New_York")
 ZONES = st.sampled_from(
     [
@@ -72,8 +71,9 @@ def test_local_time(wall, utc):
     assert moment(wall, NEW_YORK) == datetime.fromisoformat(utc)
 
 
-@given(st.datetimes(EPOCH - timedelta(days=9000), EPOCH + timedelta(days=45_000)), ZONES)
+@given(st.datetimes(), ZONES)
 def test_local_time_is_what_the_zone_says(wall, zone):
+    wall = wall.replace(year=1950 + wall.year % 150, day=min(wall.day, 28))
     assert moment(wall.isoformat(), zone) == wall.replace(tzinfo=zone).astimezone(UTC)
 
 

@@ -18,7 +18,7 @@ def start() -> Iterator[Start]:
     with ExitStack() as stack:
 
         def started(
-            records: int = 250, habits: str = "", limits: dict[str, str] | None = None, **world: Any
+            records: int = 60, habits: str = "", limits: dict[str, str] | None = None, **world: Any
         ) -> Simulator:
             there = World(records=records, **{"now": NOW, **world})
             parsed = {name: [Limit.parse(text)] for name, text in (limits or {}).items()}

@@ -23,7 +23,7 @@ each_provider = pytest.mark.parametrize("provider", PROVIDERS)
 
 @pytest.fixture
 def world() -> World:
-    return World(1, 200, now=NOW)
+    return World(1, 150, now=NOW)
 
 
 def content(letter: Letter) -> dict[str, object]:
@@ -101,7 +101,7 @@ def test_the_events_of_a_call_come_in_order_or_not(world: World, provider: str) 
 
 @each_provider
 def test_events_happen_only_where_they_can(world: World, provider: str) -> None:
-    for letter in write(world, provider, 300, SECRET):
+    for letter in write(world, provider, 150, SECRET):
         call = world.call(provider, letter.call_id)
         assert call
         assert letter.event != "answered" or call.answered_at
@@ -118,7 +118,7 @@ def test_unknown_events_can_be_sent(world: World, provider: str) -> None:
 def test_letters_say_nothing_that_contradicts_the_list(world: World, provider: str) -> None:
     """What a delivery says of a call that is over must be so in the end, for some state no version."""
     over = Mix(events=("converted",))
-    for letter in write(world, provider, 60, SECRET, over):
+    for letter in write(world, provider, 15, SECRET, over):
         call = world.call(provider, letter.call_id)
         assert call
         said = content(letter)

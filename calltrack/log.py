@@ -118,13 +118,13 @@ def _renderer(fmt: str) -> Processor:
 
 
 class Handler(logging.StreamHandler[Any]):
-    """Writes to what is stderr at that moment. Of a record that cannot be written it tells the place, not the values."""
+    """Writes to what is stderr at that moment. Of a record that cannot be written it tells the place only."""
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
 
     @property
-    def stream(self) -> Any:  # type: ignore[override]
+    def stream(self) -> Any:
         return sys.stderr
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from celery.exceptions import Ignore
-
 from calltrack.mapping.times import moment
 from calltrack.sync import runs, schedule
 from calltrack.sync.pull import fetch
@@ -40,11 +38,8 @@ def cancel_run(run_id: int) -> None:
 
 @app.task(name="calltrack.fetch_page")
 def fetch_page(page_id: int, provider: str) -> None:  # noqa: ARG001 - the route reads the provider
-    """Fetch a page and go on to storing it, if it landed just now."""
-    fetched = fetch(page_id)
-    send(fetched.hints)
-    if not fetched.landed:
-        raise Ignore
+    """Fetch a page. Storing it comes next in the chain, and does nothing where the page did not land."""
+    send(fetch(page_id).hints)
 
 
 @app.task(name="calltrack.store_page")

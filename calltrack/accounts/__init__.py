@@ -3,8 +3,8 @@ and the provider can be asked whether they work. The rows themselves are `calltr
 """
 
 from calltrack.accounts.check import check
-from calltrack.accounts.manage import Added, add, change, context
+from calltrack.accounts.manage import Added, Changed, add, change, context
 from calltrack.accounts.schedule import next_daily, next_syncs
 from calltrack.accounts.seed import seed
 
-__all__ = ["Added", "add", "change", "check", "context", "next_daily", "next_syncs", "seed"]
+__all__ = ["Added", "Changed", "add", "change", "check", "context", "next_daily", "next_syncs", "seed"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -38,57 +39,66 @@ def settings_of(provider: Provider) -> tuple[Setting, ...]:
     return provider.settings + tuple(setting for setting in COMMON if setting.name not in own)
 
 
+@dataclass(frozen=True)
+class Form:
+    """What was written about an account, checked and cleaned."""
+
+    name: str
+    api_url: str
+    #: settings, secret ones included
+    values: Mapping[str, str] = field(repr=False)
+    webhook_secrets: tuple[str, ...] = field(repr=False)
+    rate_limits: tuple[str, ...]
+
+
 def read(
     provider: Provider,
     *,
-    name: str | None = None,
-    api_url: str | None = None,
+    name: str,
+    api_url: str,
     values: Mapping[str, str],
-    webhook_secrets: Sequence[str] = (),
+    webhook_secrets: Sequence[str],
     rate_limits: Sequence[str] = (),
-    partial: bool = False,
-) -> dict[str, Any]:
-    """What was given, checked and cleaned, under the same names; `name` and `api_url` only where given.
-
-    `partial`: settings may be missing, because the account has them. Raises `FixConfiguration` with every fault.
-    """
-    written: dict[str, Any] = {
+) -> Form:
+    """Check what was written. Raises `FixConfiguration` with every fault at once."""
+    written = {
+        "name": name,
+        "api_url": api_url,
         "values": {key: value.strip() for key, value in values.items()},
         "webhook_secrets": list(webhook_secrets),
         "rate_limits": list(rate_limits),
     }
-    given = {key: text for key, text in (("name", name), ("api_url", api_url)) if text is not None}
     try:
-        cleaned: dict[str, Any] = _form(provider, partial)().load(written | given)
+        read = _schema(provider)().load(written)
     except ValidationError as fault:
         raise FixConfiguration(" ".join(_sentences("", fault.messages_dict))) from None
-    return cleaned
+    return Form(name, read["api_url"], read["values"], tuple(webhook_secrets), tuple(rate_limits))
 
 
-def _form(provider: Provider, partial: bool) -> type[Schema]:
+def _schema(provider: Provider) -> type[Schema]:
     return Schema.from_dict(
         {
             "name": fields.String(validate=_name),
             "api_url": _Url(),
-            "values": fields.Nested(_values_form(provider, partial)),
+            "values": fields.Nested(_values_schema(provider)),
             "webhook_secrets": fields.List(fields.String(validate=_not_blank)),
             "rate_limits": fields.List(fields.String(validate=_rate_limit)),
         },
-        name="AccountForm",
+        name="AccountSchema",
     )
 
 
-def _values_form(provider: Provider, partial: bool) -> type[Schema]:
+def _values_schema(provider: Provider) -> type[Schema]:
     known = settings_of(provider)
-    form = Schema.from_dict({setting.name: _field(setting, partial) for setting in known}, name="ValuesForm")
+    schema = Schema.from_dict({setting.name: _field(setting) for setting in known}, name="ValuesSchema")
     names = ", ".join(setting.name for setting in known)
-    form.error_messages = {"unknown": f"{provider.title} has no such setting; there are {names}."}
-    return form
+    schema.error_messages = {"unknown": f"{provider.title} has no such setting; there are {names}."}
+    return schema
 
 
-def _field(setting: Setting, partial: bool) -> fields.String:
+def _field(setting: Setting) -> fields.String:
     return fields.String(
-        required=setting.required and not partial,
+        required=setting.required,
         validate=_checked(setting),
         error_messages={"required": f"missing ({setting.about})."},
     )

@@ -26,6 +26,14 @@ class Added:
     made_secret: str | None = field(repr=False)
 
 
+@dataclass(frozen=True)
+class Changed(Added):
+    """An account after a change; the secret was made where it had lost its own."""
+
+    #: whether anything was different before
+    differs: bool
+
+
 def context(account: Account) -> Context:
     """What mappings may know of the account: no secret."""
     return Context(settings=account.settings)
@@ -48,7 +56,7 @@ def add(
     Raises `UnknownDoor` for an unknown provider and `FixConfiguration` with everything that is wrong with the rest.
     """
     declared = registry.get(provider)
-    made = None if webhook_secrets else secrets.token_urlsafe(32)
+    made = None if webhook_secrets else make_secret()
     form = forms.read(
         declared,
         name=name,
@@ -57,8 +65,18 @@ def add(
         webhook_secrets=webhook_secrets or [made or ""],
         rate_limits=rate_limits,
     )
-    hidden, shown = split(declared, form.pop("values"))
-    account_id = accounts.insert(conn, vault, provider=provider, secrets=hidden, settings=shown, **form)
+    hidden, shown = split(declared, form.values)
+    account_id = accounts.insert(
+        conn,
+        vault,
+        provider=provider,
+        name=form.name,
+        api_url=form.api_url,
+        secrets=hidden,
+        settings=shown,
+        webhook_secrets=form.webhook_secrets,
+        rate_limits=form.rate_limits,
+    )
     account = accounts.get(conn, vault, account_id)
     if scheduled:
         accounts.schedule(conn, account_id, *next_syncs(account, datetime.now(UTC)))
@@ -75,30 +93,41 @@ def change(
     api_url: str | None = None,
     webhook_secrets: Sequence[str] = (),
     rate_limits: Sequence[str] = (),
-) -> bool:
-    """Give the account other values; what is not given stays. Whether anything was different. The caller commits."""
+) -> Changed:
+    """Give the account other values; what is not given stays, as far as it is still known. The caller commits.
+
+    An account that comes without secrets, because their key is lost, must be given them again.
+    """
     declared = registry.get(account.provider)
+    known = {setting.name for setting in forms.settings_of(declared)}
+    kept = {key: value for key, value in account.credentials.items() if key in known}
+    verifying = tuple(webhook_secrets) or account.webhook_secrets
+    made = None if verifying else make_secret()
     form = forms.read(
         declared,
-        api_url=api_url,
-        values=values,
-        webhook_secrets=webhook_secrets,
-        rate_limits=rate_limits,
-        partial=True,
+        name=account.name,
+        api_url=api_url or account.api_url,
+        values={**kept, **values},
+        webhook_secrets=verifying or [made or ""],
+        rate_limits=rate_limits or account.rate_limits,
     )
-    hidden, shown = split(declared, form["values"])
+    hidden, shown = split(declared, form.values)
     changed = replace(
         account,
-        api_url=form.get("api_url", account.api_url),
-        secrets={**account.secrets, **hidden},
-        settings={**account.settings, **shown},
-        webhook_secrets=tuple(form["webhook_secrets"]) or account.webhook_secrets,
-        rate_limits=tuple(form["rate_limits"]) or account.rate_limits,
+        api_url=form.api_url,
+        secrets=hidden,
+        settings=shown,
+        webhook_secrets=form.webhook_secrets,
+        rate_limits=form.rate_limits,
     )
-    if changed == account:
-        return False
-    accounts.save(conn, vault, changed)
-    return True
+    if changed != account:
+        accounts.save(conn, vault, changed)
+    return Changed(changed, made, differs=changed != account)
+
+
+def make_secret() -> str:
+    """A webhook secret that nobody can guess."""
+    return secrets.token_urlsafe(32)
 
 
 def split(provider: Provider, values: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:

@@ -78,7 +78,7 @@ def _seed(conn: Connection, vault: Vault, provider: Provider, environ: Mapping[s
         return _add(conn, vault, provider, given)
     changed = change(
         conn, vault, account, values=given.values, api_url=given.api_url, webhook_secrets=given.webhook_secrets
-    )
+    ).differs
     changed |= _reschedule(conn, account, given.enabled)
     return [Seeded(accounts.get(conn, vault, account.id), "changed" if changed else "as it was")]
 

@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 
 from calltrack.errors import CalltrackError
 
-#: command → the module in this package that holds a click command of the same name (dashes as underscores), and its one line of help
+#: command → the module of this package that holds a click command named like the module, and one line about it
 COMMANDS = {
     "up": ("up", "Run the whole system in the foreground."),
     "demo": ("demo", "Watch the whole system do its main job, on simulated providers."),
@@ -59,7 +59,8 @@ def main() -> None:
     except CalltrackError as error:
         sys.exit(f"calltrack: {error.message}")
     except OperationalError as error:
-        sys.exit(f"calltrack: the database does not answer: {_first_line(error)} Check DATABASE_URL, or `calltrack doctor`.")
+        why = _first_line(error)
+        sys.exit(f"calltrack: the database does not answer: {why} Check DATABASE_URL, or run `calltrack doctor`.")
 
 
 def _first_line(error: OperationalError) -> str:

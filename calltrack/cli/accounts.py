@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import click
 from rich.console import Console
@@ -80,9 +81,7 @@ def add(
             rate_limits=rate_limits,
         )
     click.echo(f"Added {added.account.label}. See that it works: calltrack accounts check {added.account.label}")
-    click.echo(f"For webhooks enter at {registry.get(provider).title}: {delivery_url(added.account)}")
-    if added.made_secret:
-        click.echo(f"with this secret, which is shown only now: {added.made_secret}")
+    tell_of_webhooks(added)
 
 
 @accounts.command()
@@ -93,17 +92,18 @@ def update(
 ) -> None:
     """Change what is given, and leave the rest as it is. Webhook secrets and rate limits replace the old ones."""
     with database() as conn:
-        account = rows.get(conn, vault(), chosen(conn, name).id)
         changed = library.change(
             conn,
             vault(),
-            account,
+            opened(conn, chosen(conn, name).id),
             values=as_values(pairs),
             api_url=api_url,
             webhook_secrets=webhook_secrets,
             rate_limits=rate_limits,
         )
-    click.echo(f"{account.label}: changed." if changed else f"{account.label}: is like that already.")
+    click.echo(f"{changed.account.label}: {'changed' if changed.differs else 'is like that already'}.")
+    if changed.made_secret:
+        tell_of_webhooks(changed)
 
 
 @accounts.command("list")
@@ -210,6 +210,21 @@ def _by_provider(everything: Sequence[Row[Any]], provider: str) -> list[Row[Any]
 def label(row: Row[Any]) -> str:
     """`retreaver/default`."""
     return f"{row.provider_type}/{row.name}"
+
+
+def opened(conn: Connection, account_id: UUID) -> Account:
+    """The account; without its secrets where their key is lost, so that they can be entered again."""
+    try:
+        return rows.get(conn, vault(), account_id)
+    except FixConfiguration:
+        return rows.get_unopened(conn, account_id)
+
+
+def tell_of_webhooks(entered: library.Added) -> None:
+    """Say what to enter at the provider, so that it delivers."""
+    click.echo(f"For webhooks enter at {registry.get(entered.account.provider).title}: {delivery_url(entered.account)}")
+    if entered.made_secret:
+        click.echo(f"with this secret, which is shown only now: {entered.made_secret}")
 
 
 def delivery_url(account: Account) -> str:

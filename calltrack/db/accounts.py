@@ -102,10 +102,13 @@ def insert(
 
 def get(conn: Connection, vault: Vault, account_id: UUID) -> Account:
     """The account with this id. Raises `UnknownDoor`."""
-    row = conn.execute(select(provider_configs).where(_ROW.id == account_id)).first()
-    if row is None:
-        raise UnknownDoor
-    return _account(row, vault)
+    row = _row(conn, account_id)
+    return _account(row, _opened(row, vault))
+
+
+def get_unopened(conn: Connection, account_id: UUID) -> Account:
+    """As `get`, with all its secrets left out: for an account whose key is lost, to enter them again."""
+    return _account(_row(conn, account_id), {})
 
 
 def find(conn: Connection, vault: Vault, provider: str, name: str | None = None) -> Account:
@@ -127,7 +130,7 @@ def find_id(conn: Connection, provider: str, name: str | None = None) -> UUID:
 
 def all(conn: Connection, vault: Vault) -> list[Account]:  # noqa: A001 - reads as `accounts.all(…)`
     """Every account, by provider and name."""
-    return [_account(row, vault) for row in conn.execute(_in_order(select(provider_configs)))]
+    return [_account(row, _opened(row, vault)) for row in conn.execute(_in_order(select(provider_configs)))]
 
 
 def overview(conn: Connection) -> Sequence[Row[Any]]:
@@ -183,15 +186,25 @@ def _sealed(
     return vault.seal({**secrets, WEBHOOK_SECRETS: list(webhook_secrets)}, account_id, provider)
 
 
-def _account(row: Row[Any], vault: Vault) -> Account:
-    secrets = vault.open(row.credentials, row.id, row.provider_type)
+def _row(conn: Connection, account_id: UUID) -> Row[Any]:
+    row = conn.execute(select(provider_configs).where(_ROW.id == account_id)).first()
+    if row is None:
+        raise UnknownDoor
+    return row
+
+
+def _opened(row: Row[Any], vault: Vault) -> dict[str, Any]:
+    return vault.open(row.credentials, row.id, row.provider_type)
+
+
+def _account(row: Row[Any], opened: Mapping[str, Any]) -> Account:
     return Account(
         id=row.id,
         provider=row.provider_type,
         name=row.name,
         api_url=row.api_url,
-        webhook_secrets=tuple(secrets.pop(WEBHOOK_SECRETS, ())),
-        secrets=secrets,
+        secrets={key: value for key, value in opened.items() if key != WEBHOOK_SECRETS},
+        webhook_secrets=tuple(opened.get(WEBHOOK_SECRETS, ())),
         settings=row.settings,
         rate_limits=tuple(row.rate_limits),
         is_active=row.is_active,

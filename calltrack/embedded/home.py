@@ -19,11 +19,11 @@ LARGEST_LOG = 10_000_000
 
 def make_home(home: Path) -> None:
     """Make the folder, if it is not there. Root's can be passed through, as its servers run as another user."""
-    if home.is_dir():
-        return
     try:
-        home.mkdir(parents=True)
-        home.chmod(0o711 if os.geteuid() == 0 else 0o700)
+        for folder in [*reversed(home.parents), home]:
+            if not folder.is_dir():
+                folder.mkdir()
+                folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
     except OSError as error:
         raise FixConfiguration(
             f"{home} cannot be made ({error.strerror}): set CALLTRACK_HOME to a folder of yours."

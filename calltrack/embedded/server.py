@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -21,6 +22,8 @@ PATIENCE = 60.0
 GRACE = 15.0
 #: servers get nothing of our environment: it may hold settings of theirs (PGDATA), and secrets of ours
 ENVIRON = {"PATH": os.defpath, "LC_ALL": "C"}
+#: how Postgres' programs mark what ended them
+REASON = re.compile(r"(?:FATAL|PANIC|error):\s+(.*)")
 
 
 class PortTaken(FixConfiguration):
@@ -124,8 +127,8 @@ class Server(ABC):
             return PortTaken(f"Port {self.port} is taken: {self.name} cannot listen on it.")
         if "No space left on device" in logged:
             return FixConfiguration(f"The disk is full: {self.name} needs room in {self.place.data}.")
-        last = logged.splitlines()[-1].strip() if logged else "it does not say why"
-        return FixConfiguration(f"{self.name} did not start ({last}): see {self.log}.")
+        reasons = REASON.findall(logged) or logged.splitlines() or ["it does not say why"]
+        return FixConfiguration(f"{self.name} did not start ({reasons[-1].strip()}): see {self.log}.")
 
     def end_leftover(self) -> None:
         """Where the kernel does not end children with their parent, one may live on, and hold port and files."""

@@ -46,7 +46,9 @@ class Supervisor:
         self._directory = directory
         self._grace = grace
         names = [OWN_NAME, *commands]
-        self._printer = Printer(output or sys.stdout, width=max(map(len, names)))
+        stream = output or sys.stdout
+        self._encoding = stream.encoding or "utf-8"
+        self._printer = Printer(stream, width=max(map(len, names)))
         self._colours = dict(zip(names, colour.get_colours(), strict=False))
         self._selector = selectors.DefaultSelector()
         self._stopping = threading.Event()
@@ -145,7 +147,8 @@ class Supervisor:
         now = datetime.now().astimezone()
         try:
             for line in lines:
-                self._printer.write(Message("line", line, now, name, self._colours[name]))
+                text = line.decode(errors="replace").encode(self._encoding, "replace").decode(self._encoding)
+                self._printer.write(Message("line", text, now, name, self._colours[name]))
         except OSError:  # nobody reads any more
             self._stopping.set()
 

@@ -10,8 +10,9 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, text
 from sqlalchemy.exc import IntegrityError
+from structlog.contextvars import bound_contextvars
 
-from calltrack import registry
+from calltrack import log, registry
 from calltrack.client.answer import Answer, dig
 from calltrack.client.budget import Lane
 from calltrack.client.pages import Cursor
@@ -35,6 +36,8 @@ LONGEST_DELAY = 60.0
 MAX_ATTEMPTS = 8
 #: pages with one and the same content in a slice before it counts as endless: a shift by a whole page may repeat one
 REPEATS = 3
+
+logger = log.get(__name__)
 
 _CLAIM = text("""
 UPDATE sync_pages page SET leased_until = now() + :lease, attempts = attempts + 1
@@ -115,6 +118,11 @@ def fetch(page_id: int) -> Fetched:
         work = _claim(connection, page_id)
     if work is None:
         return Fetched()
+    with bound_contextvars(account=work.account.label, run_id=work.page["run_id"], page=work.page["number"]):
+        return _fetch(work)
+
+
+def _fetch(work: _Work) -> Fetched:
     try:
         answer = client_for(work.account).get(work.calls.path, work.params(), work.lane)
         records = work.calls.read(answer)
@@ -228,6 +236,7 @@ def _park(work: _Work, error: TryLater) -> Fetched:
         connection.execute(_PARK, {**parked, "reason": error.reason, "error": error.message})
         if wait > LONGEST_DELAY and not error.counts:
             connection.execute(_BLOCK, {"wait": parked["wait"], "account_id": work.account.id})
+    logger.info("page parked", reason=error.reason, wait=round(wait, 3), attempts=page["attempts"])
     if wait > LONGEST_DELAY:
         return Fetched()
     return Fetched(

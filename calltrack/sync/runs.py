@@ -13,13 +13,15 @@ from uuid import UUID
 import orjson
 from sqlalchemy import Connection, RowMapping, text
 
-from calltrack import registry
+from calltrack import log, registry
 from calltrack.client.windows import Window
 from calltrack.db import accounts
 from calltrack.db.session import engine
 from calltrack.errors import FixConfiguration
 from calltrack.sync.hints import Hint, Step
 from calltrack.sync.plan import Mode, plan
+
+logger = log.get(__name__)
 
 _QUEUED_ALIKE = text("""
 SELECT id FROM sync_runs
@@ -141,6 +143,7 @@ def begin(connection: Connection, run_id: int) -> list[Hint]:
     if connection.execute(_IN_THE_WAY, {"account_id": run["account_id"], **span}).scalar():
         return []
     connection.execute(_BEGIN, {"run_id": run_id, **span})
+    logger.info("sync run begins", run_id=run_id, provider=run["provider"], mode=run["mode"])
     return [open_slice(connection, run, window) for window in planned.slices]
 
 
@@ -184,6 +187,7 @@ def fail(connection: Connection, run_id: int, reason: str, error: str) -> RowMap
     """Stop the run with a reason. What it has stored stays; `resume` goes on from there."""
     run = connection.execute(_FAIL, {"run_id": run_id, "reason": reason, "error": error}).mappings().one_or_none()
     if run is not None:
+        logger.error("sync run stopped", run_id=run_id, provider=run["provider"], reason=reason, error=error)
         connection.execute(_STATUS, dict(run))
     return run
 

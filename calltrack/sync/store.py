@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, text
+from structlog.contextvars import bound_contextvars
 
 from calltrack import registry
 from calltrack.client.answer import Answer
@@ -22,7 +23,8 @@ from calltrack.sync.observe import Door, observe
 MAX_ATTEMPTS = 8
 
 _TAKE = text("""
-SELECT page.*, account.settings FROM sync_pages page JOIN provider_configs account ON account.id = page.account_id
+SELECT page.*, account.settings, account.name AS account
+FROM sync_pages page JOIN provider_configs account ON account.id = page.account_id
 WHERE page.id = :page_id AND page.state = 'fetched' FOR UPDATE OF page SKIP LOCKED
 """)
 _COUNTS = ("fetched", "inserted", "updated", "unchanged", "rejected", "duplicates")
@@ -63,7 +65,8 @@ def store(page_id: int) -> Stored | None:
             page = connection.execute(_TAKE, {"page_id": page_id}).mappings().one_or_none()
             if page is None:
                 return None
-            run, fetched = _store(connection, page)
+            with bound_contextvars(account=f"{page['provider']}/{page['account']}", run_id=page["run_id"]):
+                run, fetched = _store(connection, page)
     except Exception as error:
         _failed(page_id, error)
         raise

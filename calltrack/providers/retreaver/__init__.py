@@ -44,7 +44,9 @@ PROVIDER = Provider(
         Setting("dialect", "the version of the calls API", default=VERSIONS[0], check=checks.one_of(*VERSIONS)),
         Setting("region", "how phone numbers without + are read, or none", default=REGION, check=checks.region),
         Setting("page_size", "calls per page, up to what the API gives", check=checks.between(1, 1000)),
-        Setting("campaign_token", "what [campaign_id] gives in a webhook", default="id", check=checks.one_of("id", "cid")),
+        Setting(
+            "campaign_token", "what [campaign_id] gives in a webhook", default="id", check=checks.one_of("id", "cid")
+        ),
     ),
     auth=QueryKeys({"api_key": "api_key", "company_id": "company_id"}),
     rate_limits=("100/minute",),

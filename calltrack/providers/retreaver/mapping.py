@@ -49,10 +49,13 @@ def _notice(raw: Raw, context: Context) -> CallRecord:
 def _record(raw: Raw, context: Context) -> CallRecord:
     """What the record says, and nothing besides."""
     region = context.settings.get("region", REGION)
-    caller = read.phone(read.first(read.text, raw, "caller", "caller_number", "nanp_caller_number"), region)
+    caller = read.phone(
+        read.first(read.text, raw, "caller", "caller_number", "nanp_caller_number", "caller_id"), region
+    )
     number, campaign = raw.get("number"), raw.get("campaign")
     if isinstance(number, dict):  # since v3
         number = number.get("number")
+    number = number or raw.get("tracking_number") or raw.get("called_number")
     if not isinstance(campaign, dict):  # an object since v4
         campaign = {}
     dialed = read.phone(raw.get("dialed_number"), region)
@@ -62,7 +65,7 @@ def _record(raw: Raw, context: Context) -> CallRecord:
         status=read.STATUSES.get(read.word(raw.get("status"))),
         # Calls come in by a tracking number; `via` names the exceptions.
         direction=Direction.OUTBOUND if str(raw.get("via")).startswith("outbound") else Direction.INBOUND,
-        tracking_number=read.phone(number or raw.get("tracking_number"), region) or dialed,
+        tracking_number=read.phone(number, region) or dialed,
         caller_number=caller,
         destination_number=read.phone(raw.get("receiving_number"), region) or dialed,
         primary_phone=caller,

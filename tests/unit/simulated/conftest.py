@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
 from asking import NOW, Start
+from receiving import Receiver
 
 from simulator import Habits, Limit, Simulator, World
 
@@ -25,3 +27,14 @@ def start() -> Iterator[Start]:
             return stack.enter_context(Simulator(there, habits=Habits.parse(habits), limits=parsed))
 
         yield started
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    server = Receiver()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()

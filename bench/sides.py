@@ -1,0 +1,53 @@
+"""One side of the pipeline by itself: one process, one thread, no messages.
+
+    python -m bench.sides fetch|store RUN
+
+`fetch` lands every page of a run that has begun, `store` stores what is landed. Prints what it took, as JSON.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import deque
+
+import orjson
+from sqlalchemy import text
+
+from calltrack import log
+from calltrack.db.session import engine
+from calltrack.sync import pull, store
+
+_PAGES = text("SELECT id FROM sync_pages WHERE run_id = :run AND state = :state ORDER BY id")
+
+
+def pages(run: int, state: str) -> list[int]:
+    """The run's pages in this state. Asking for them also connects, before anything is timed."""
+    with engine().connect() as connection:
+        return list(connection.execute(_PAGES, {"run": run, "state": state}).scalars())
+
+
+def fetch(waiting: list[int]) -> None:
+    """Slice by slice, as hints would have it: each page tells of the next one."""
+    ahead = deque(waiting)
+    while ahead:
+        ahead.extendleft(hint.id for hint in pull.fetch(ahead.popleft()).hints)
+
+
+def store_all(waiting: list[int]) -> None:
+    for page in waiting:
+        store.store(page)
+
+
+def main() -> None:
+    side, run = sys.argv[1], int(sys.argv[2])
+    log.setup("json")
+    work, state = {"fetch": (fetch, "pending"), "store": (store_all, "fetched")}[side]
+    waiting = pages(run, state)
+    began = time.perf_counter()
+    work(waiting)
+    print(orjson.dumps({"seconds": time.perf_counter() - began}).decode())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""The system in a temporary home: embedded servers as they always run (fsync on), and the workers of the Procfile."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import redis
+
+from calltrack import config, registry
+from calltrack.db import migrate
+from calltrack.db.session import engine
+from calltrack.embedded.procfile import ROOT, commands, environ
+from calltrack.embedded.servers import Servers
+from calltrack.embedded.supervise import Supervisor
+
+#: seconds until workers must have joined
+PATIENCE = 90.0
+
+
+@contextmanager
+def home() -> Iterator[None]:
+    """A migrated database and a broker, which `config.settings()` names until the end of the block."""
+    with tempfile.TemporaryDirectory(prefix="calltrack-bench-") as folder:
+        Path(folder).chmod(0o711)  # root's servers run as another user, who must get through
+        before = dict(os.environ)
+        _forget_environment(Path(folder) / "home")
+        try:
+            with Servers(config.settings(), report=print):
+                migrate.upgrade(engine())
+                yield
+                engine().dispose()
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+            config.settings.cache_clear()
+            engine.cache_clear()
+
+
+def _forget_environment(folder: Path) -> None:
+    """What the environment or `.env` says about a real system is not for a benchmark."""
+    accounts = [name for provider in registry.names() for name in registry.get(provider).environment]
+    servers = ["DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "CALLTRACK_SECRET_KEYS"]
+    os.environ.update(dict.fromkeys([*servers, *accounts], ""))
+    os.environ.update({"CALLTRACK_HOME": str(folder), "CALLTRACK_LOG": "json"})
+    config.settings.cache_clear()
+
+
+def log_file() -> Path:
+    """Where the processes write to."""
+    return config.settings().home / "log"
+
+
+@contextmanager
+def workers(kinds: Sequence[str]) -> Iterator[Supervisor]:
+    """These processes of the Procfile, started anew, once they take messages."""
+    with redis.Redis.from_url(config.settings().redis_url or "") as broker:
+        broker.flushall()
+    wanted = {kind: command for kind, command in commands().items() if kind in kinds}
+    with log_file().open("a") as log, Supervisor(wanted, environ(config.settings()), ROOT, output=log) as supervisor:
+        _wait_for(set(kinds) & {"fetch", "store", "control"})
+        yield supervisor
+
+
+def _wait_for(names: set[str]) -> None:
+    from tasks import app  # noqa: PLC0415 - reading Celery's settings needs the servers' addresses
+
+    deadline = time.monotonic() + PATIENCE
+    while not names <= {name.partition("@")[0] for reply in app.control.ping(timeout=1.0) for name in reply}:
+        if time.monotonic() > deadline:
+            raise SystemExit(f"The workers did not start. Their last words:\n{last_words()}")
+
+
+def last_words(lines: int = 20) -> str:
+    return "\n".join(log_file().read_text(errors="replace").splitlines()[-lines:])
+
+
+def empty() -> None:
+    """Forget all calls and runs, and let the server write down what it still has to: nobody inherits that."""
+    with engine().connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("TRUNCATE calls, call_events, sync_runs, sync_status, rejected_records CASCADE")
+        settle()
+
+
+def settle() -> None:
+    """Let the server write down what it still has to, before anything is timed."""
+    with engine().connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("CHECKPOINT")

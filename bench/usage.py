@@ -1,0 +1,111 @@
+"""What processes take: CPU seconds and resident memory, sampled while something runs."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import psutil
+
+#: seconds between two samples
+STEP = 0.25
+MEGABYTE = 2**20
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What the processes of one kind took, together with their children."""
+
+    #: CPU seconds of all of them
+    cpu: float
+    #: MB, of the largest one of them: at its highest, and how much more in the last quarter of the time than in the first
+    peak: float
+    growth: float
+
+
+class Watch:
+    """Watches processes by kind, until the end of the block."""
+
+    def __init__(self, roots: Mapping[str, int]) -> None:
+        """`roots`: kind → process id. What such a process started belongs to it."""
+        self._roots = {kind: psutil.Process(pid) for kind, pid in roots.items()}
+        self._curves: dict[str, list[float]] = {kind: [] for kind in roots}
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._sample, name="watch", daemon=True)
+        self.usage: dict[str, Usage] = {}
+        #: CPU seconds that everybody else on this machine took
+        self.others = 0.0
+
+    def __enter__(self) -> Self:
+        self._before, self._busy_before = self._cpu(), _busy()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        after, busy = self._cpu(), _busy()
+        self._done.set()
+        self._thread.join()
+        taken = {kind: after[kind] - self._before[kind] for kind in self._roots}
+        self.others = max(0.0, busy - self._busy_before - sum(taken.values()))
+        self.usage = {kind: Usage(taken[kind], *_shape(self._curves[kind])) for kind in self._roots}
+
+    def _sample(self) -> None:
+        while True:
+            for kind, root in self._roots.items():
+                if sizes := [_resident(process) for process in _family(root)]:
+                    self._curves[kind].append(max(sizes))
+            if self._done.wait(STEP):
+                return
+
+    def _cpu(self) -> dict[str, float]:
+        return {kind: sum(map(_seconds, _family(root))) for kind, root in self._roots.items()}
+
+
+def postgres() -> int:
+    """The process id of the embedded Postgres that this process started."""
+    return next(child.pid for child in psutil.Process().children() if child.name() == "postgres")
+
+
+def _family(root: psutil.Process) -> list[psutil.Process]:
+    try:
+        return [root, *root.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _seconds(process: psutil.Process) -> float:
+    """Of the process itself, and of its children that have ended."""
+    try:
+        times = process.cpu_times()
+    except psutil.NoSuchProcess:
+        return 0.0
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def _resident(process: psutil.Process) -> float:
+    try:
+        return process.memory_info().rss / MEGABYTE
+    except psutil.NoSuchProcess:
+        return 0.0
+
+
+def _shape(curve: list[float]) -> tuple[float, float]:
+    if not curve:
+        return 0.0, 0.0
+    quarter = max(1, len(curve) // 4)
+    return max(curve), statistics.median(curve[-quarter:]) - statistics.median(curve[:quarter])
+
+
+def _busy() -> float:
+    """CPU seconds that this machine has been at work."""
+    times = psutil.cpu_times()
+    return sum(times) - times.idle - getattr(times, "iowait", 0.0) - getattr(times, "guest", 0.0)
+
+
+def cores() -> int:
+    """CPUs that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

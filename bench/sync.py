@@ -11,7 +11,6 @@ A time counts only when every id has been found in `calls`, none more and none l
 
 from __future__ import annotations
 
-import os
 import statistics
 import subprocess
 import sys
@@ -28,7 +27,7 @@ from sqlalchemy import text
 
 from bench import stack, usage
 from bench.pages import Provider, serving
-from bench.report import Report, figure, table
+from bench.report import Report, table
 from bench.usage import Usage, Watch
 from calltrack import accounts, config
 from calltrack.db.session import engine
@@ -41,7 +40,18 @@ PAGE_SIZES = (100, 1000)
 DAYS = 90.0
 #: the provider is not the limit, and neither is a budget
 RATE_LIMIT = "100000/second"
+#: above this part of the CPUs, others make the figures worthless
+NOISE = 0.05
+LINES = {
+    "loop, first load": "hand-written loop, first load",
+    "pipeline, first load": "calltrack, first load",
+    "loop, unchanged": "hand-written loop, again, nothing changed",
+    "pipeline, unchanged": "calltrack, again, nothing changed",
+    "fetch alone": "calltrack, fetching alone, one process",
+    "store alone": "calltrack, storing alone, one process",
+}
 WORKERS = ("fetch", "store", "control")
+PROVIDER = "the provider"
 #: records per second: whoever is slower than this stands still
 SLOWEST = 100
 LOOK = 0.05
@@ -57,8 +67,13 @@ class Load:
     #: records per second
     rate: float
     usage: Mapping[str, Usage] = field(default_factory=dict)
-    #: CPU seconds that others took meanwhile, as a share of what there was
+    #: the part of the machine's CPU time that went to others
     others: float = 0.0
+
+    @property
+    def cpu(self) -> float:
+        """CPU seconds of everything but the provider."""
+        return sum(one.cpu for kind, one in self.usage.items() if kind != PROVIDER)
 
 
 @dataclass(frozen=True)
@@ -142,7 +157,8 @@ def _alone(kind: str, command: list[str], place: Place) -> tuple[float, Watch]:
         subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, stdout=subprocess.PIPE, stderr=log) as process,
         _watch(place, {kind: process.pid}) as watch,
     ):
-        said, _ = process.communicate()
+        assert process.stdout is not None
+        said = process.stdout.read()  # not `communicate`: what is buried has no times any more
     if process.returncode:
         raise SystemExit(f"{kind} failed. Its last words:\n{stack.last_words()}")
     return float(orjson.loads(said)["seconds"]), watch
@@ -150,7 +166,8 @@ def _alone(kind: str, command: list[str], place: Place) -> tuple[float, Watch]:
 
 @contextmanager
 def _watch(place: Place, pids: Mapping[str, int]) -> Iterator[Watch]:
-    with Watch({**pids, "Postgres": usage.server("postgres"), "the provider": place.provider.pid}) as watch:
+    servers = {"Postgres": usage.child("postgres"), "Valkey": usage.child("valkey-server")}
+    with Watch({**pids, **servers, PROVIDER: place.provider.pid}) as watch:
         yield watch
 
 
@@ -203,3 +220,52 @@ def _account(provider: Provider, page_size: int) -> UUID:
             scheduled=False,
         )
     return added.account.id
+
+
+# ── what is told ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _tell(turn: int, place: Place, way: str, load: Load) -> None:
+    busy = f"   others took {load.others:.0%} of the CPUs" if load.others > NOISE else ""
+    print(f"round {turn + 1}   pages of {place.page_size:<5} {way:22}{load.rate:9,.0f} records/s{busy}", flush=True)
+
+
+def _median(loads: list[Load]) -> Load:
+    return sorted(loads, key=lambda load: load.rate)[len(loads) // 2]
+
+
+def _report(records: int, rounds: int, loads: Loads) -> Report:
+    medians = {size: {way: _median(found) for way, found in ways.items()} for size, ways in loads.items()}
+    noise = max(load.others for ways in loads.values() for found in ways.values() for load in found)
+    about = f"{records:,} calls of 1.2 KB, medians of {rounds}; others took up to {noise:.0%} of the CPUs"
+    data = {
+        str(size): {way: [asdict(load) for load in found] for way, found in ways.items()} for size, ways in loads.items()
+    }
+    return Report("sync", about, (_rates(medians), _usage(medians)), data)
+
+
+def _rates(medians: dict[int, dict[str, Load]]) -> str:
+    """Records per second, in brackets as so many times the hand-written loop's, and what they cost."""
+    header = ["records/s (loop = 1)", *(name for size in medians for name in (f"pages of {size}", "CPU s"))]
+    lines = [[LINES[way], *(cell for ways in medians.values() for cell in _rate(ways, way))] for way in LINES]
+    return table(header, lines)
+
+
+def _rate(ways: dict[str, Load], way: str) -> list[str]:
+    load, peer = ways[way], ways["loop, unchanged" if way.endswith("unchanged") else "loop, first load"]
+    return [f"{load.rate:,.0f} ({load.rate / peer.rate:.2f})", f"{load.cpu:.1f}"]
+
+
+def _usage(medians: dict[int, dict[str, Load]]) -> str:
+    """Of the pipeline's first load."""
+    header = ["pipeline, first load"]
+    columns = []
+    for size, ways in medians.items():
+        header += [f"CPU s, pages of {size}", "largest process, MB", "growth, MB"]
+        columns.append(ways["pipeline, first load"].usage)
+    lines = [[kind, *(cell for column in columns for cell in _cells(column[kind]))] for kind in columns[0]]
+    return table(header, lines)
+
+
+def _cells(usage: Usage) -> list[str]:
+    return [f"{usage.cpu:.1f}", f"{usage.peak:.0f}", f"{usage.growth:+.0f}"]

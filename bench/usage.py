@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import statistics
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
@@ -37,21 +38,23 @@ class Watch:
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._sample, name="watch", daemon=True)
         self.usage: dict[str, Usage] = {}
-        #: CPU seconds that everybody else on this machine took
+        #: the part of the machine's CPU time that went to others
         self.others = 0.0
 
     def __enter__(self) -> Self:
-        self._before, self._busy_before = self._cpu(), _busy()
+        self._machine, self._own, self._before = _machine(), time.process_time(), self._cpu()
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        after, busy = self._cpu(), _busy()
+        (busy, idle), own, after = _machine(), time.process_time(), self._cpu()
         self._done.set()
         self._thread.join()
         taken = {kind: after[kind] - self._before[kind] for kind in self._roots}
-        self.others = max(0.0, busy - self._busy_before - sum(taken.values()))
         self.usage = {kind: Usage(taken[kind], *_shape(self._curves[kind])) for kind in self._roots}
+        busy, idle = busy - self._machine[0], idle - self._machine[1]
+        others = busy - sum(taken.values()) - (own - self._own)
+        self.others = max(0.0, others) / max(busy + idle, 0.01)
 
     def _sample(self) -> None:
         while True:
@@ -65,9 +68,9 @@ class Watch:
         return {kind: sum(map(_seconds, _family(root))) for kind, root in self._roots.items()}
 
 
-def postgres() -> int:
-    """The process id of the embedded Postgres that this process started."""
-    return next(child.pid for child in psutil.Process().children() if child.name() == "postgres")
+def child(name: str) -> int:
+    """The process id of the child of ours that runs this program."""
+    return next(child.pid for child in psutil.Process().children() if child.name() == name)
 
 
 def _family(root: psutil.Process) -> list[psutil.Process]:
@@ -100,10 +103,11 @@ def _shape(curve: list[float]) -> tuple[float, float]:
     return max(curve), statistics.median(curve[-quarter:]) - statistics.median(curve[:quarter])
 
 
-def _busy() -> float:
-    """CPU seconds that this machine has been at work."""
+def _machine() -> tuple[float, float]:
+    """CPU seconds that this machine has been at work, and idle."""
     times = psutil.cpu_times()
-    return sum(times) - times.idle - getattr(times, "iowait", 0.0) - getattr(times, "guest", 0.0)
+    idle = times.idle + getattr(times, "iowait", 0.0)
+    return sum(times) - idle - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0), idle
 
 
 def cores() -> int:

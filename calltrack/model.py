@@ -42,7 +42,7 @@ class Direction(StrEnum):
 
 
 class Finality(IntEnum):
-    """How far through its life a call was when it was observed. A later stage outweighs any version of an earlier one."""
+    """How far a call was when it was observed. A later stage outweighs any version of an earlier one."""
 
     NOT_STATED = 0
     STARTED = 1

@@ -23,5 +23,6 @@ def get(name: str) -> Provider:
     if name not in names():
         raise UnknownDoor(f"There is no provider {name!r}. There are: {', '.join(names())}.")
     provider = import_module(f"{providers.__name__}.{name}").PROVIDER
-    assert isinstance(provider, Provider) and provider.name == name, f"{name}: the folder's name is the provider's name"
+    assert isinstance(provider, Provider)
+    assert provider.name == name, f"{name}: the folder's name is the provider's name"
     return provider

@@ -121,7 +121,7 @@ class Connection:
 
     def post(self, letter: Letter) -> str:
         """Send a letter; the answer as `Sent.answers` counts it. One lost on an idle connection goes out once more."""
-        for _ in range(1):
+        for _ in range(2):
             try:
                 return self._post(letter)
             except (http.client.RemoteDisconnected, ConnectionError):

@@ -135,7 +135,7 @@ class StandIn(ABC):
         for row in rows:
             if not row.seen:
                 row.seen = True
-                if row.flaw is None and row.call.restless < self.habits.late_changes:
+                if row.call.restless < self.habits.late_changes:
                     self._later(partial(self._rows.change, row))
 
     def listing(self, rows: Sequence[Row], size: int, *, newest_first: bool) -> Listing:

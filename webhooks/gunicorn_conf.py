@@ -17,7 +17,7 @@ from calltrack.errors import CalltrackError
 
 #: seconds that a sender may be silent in the middle of a request. gunicorn has no such limit for threads, and a few
 #: connections that died half-way would hold all of them.
-SILENCE = 15
+SILENCE = 15.0
 
 
 def _settings() -> Settings:
@@ -49,4 +49,9 @@ def on_starting(server: Any) -> None:  # noqa: ARG001
 
 def when_ready(server: Any) -> None:
     for listener in server.LISTENERS:  # what is accepted inherits it
-        listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", SILENCE, 0))
+        limit_silence(listener.sock, SILENCE)
+
+
+def limit_silence(sock: socket.socket, seconds: float) -> None:
+    timeval = struct.pack("ll", int(seconds), int(seconds % 1 * 1_000_000))
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)

@@ -8,7 +8,6 @@ from functools import partial
 from flask import Request, Response
 from flask.globals import request_ctx
 from psycopg import Error
-from psycopg.errors import ForeignKeyViolation
 
 from calltrack import log, registry
 from calltrack.db.accounts import Account
@@ -105,9 +104,7 @@ class Receiver:
     def _land(self, delivery: Delivery) -> Landed:
         try:
             return self._connections.run(partial(land, delivery=delivery))
-        except ForeignKeyViolation:  # removed since the accounts were read
-            raise UnknownDoor from None
-        except Error as error:
+        except Error as error:  # also where the account was removed a moment ago: the next try finds no door
             if self._seldom.due(type(error).__name__):
                 logger.warning("deliveries cannot be stored", error=type(error).__name__)
             raise NotLanded from None

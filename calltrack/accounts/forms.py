@@ -69,10 +69,10 @@ def read(
         "rate_limits": list(rate_limits),
     }
     try:
-        read = _schema(provider)().load(written)
+        cleaned = _schema(provider)().load(written)
     except ValidationError as fault:
         raise FixConfiguration(" ".join(_sentences("", fault.messages_dict))) from None
-    return Form(name, read["api_url"], read["values"], tuple(webhook_secrets), tuple(rate_limits))
+    return Form(name, cleaned["api_url"], cleaned["values"], tuple(webhook_secrets), tuple(rate_limits))
 
 
 def _schema(provider: Provider) -> type[Schema]:

@@ -262,24 +262,25 @@ def described(row: Row[Any]) -> dict[str, Any]:
 
 def table(found: Sequence[dict[str, Any]]) -> Table:
     """The accounts as people read them; times are UTC."""
-    shown = Table("account", "API", "settings", "limits", "full sync", "next sync", "state", box=None)
+    shown = Table("account", "state", "next sync", "settings", "limits", "API", box=None)
     for account in found:
+        due = [at for at in (account["next_full_at"], account["next_incremental_at"]) if at]
         shown.add_row(
             f"{account['provider']}/{account['name']}",
-            account["api_url"],
+            account["health"] or _waiting(account) or ("active" if account["is_active"] else "disabled"),
+            _short(min(due)) if due else "-",
             "\n".join(f"{key}={value}" for key, value in account["settings"].items()),
             "\n".join(account["rate_limits"]) or "usual",
-            _short(account["next_full_at"]),
-            _short(account["next_incremental_at"]),
-            account["health"] or _waiting(account) or ("active" if account["is_active"] else "disabled"),
+            account["api_url"],
         )
     for column in shown.columns:
         column.overflow = "fold"
+    shown.columns[0].no_wrap = shown.columns[2].no_wrap = True
     return shown
 
 
-def _short(moment: str | None) -> str:
-    return f"{datetime.fromisoformat(moment):%d %b %H:%M}" if moment else "-"
+def _short(moment: str) -> str:
+    return f"{datetime.fromisoformat(moment):%d %b %H:%M}"
 
 
 def _waiting(account: dict[str, Any]) -> str:

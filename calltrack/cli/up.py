@@ -60,10 +60,12 @@ def stoppable() -> Iterator[Event]:
             hurry.set()
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    with suppress(KeyboardInterrupt):
-        yield hurry
-    for number, handler in before.items():
-        signal.signal(number, handler)
+    try:
+        with suppress(KeyboardInterrupt):
+            yield hurry
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

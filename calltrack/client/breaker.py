@@ -123,7 +123,7 @@ class Breaker:
         )
 
 
-class _Failure(Exception):  # noqa: N818 - stands for an error that was raised already
+class _Failure(Exception):
     """A call failed."""
 
 

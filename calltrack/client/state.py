@@ -22,7 +22,7 @@ PATIENCE = 0.5
 REST = 5.0
 
 
-class Away(Exception):  # noqa: N818 - a state of affairs, not a fault: whoever asks goes on without Redis
+class Away(Exception):
     """Redis does not answer."""
 
 

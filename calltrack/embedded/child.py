@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
@@ -29,6 +30,16 @@ class State:
     exit_code: int | None
 
 
+def for_shell(command: str) -> str:
+    """One plain command takes the shell's place, so that signals reach the command itself."""
+    try:
+        words = list(shlex.shlex(command, posix=True, punctuation_chars=True))
+    except ValueError:  # the shell will say what is wrong with it
+        return command
+    several = any(set(word) <= set("();|&") for word in words)
+    return command if several or "=" in words[0] else f"exec {command}"
+
+
 class Child:
     def __init__(self, name: str, command: str) -> None:
         self.name = name
@@ -39,8 +50,7 @@ class Child:
         self._line = b""
 
     def start(self, environ: Mapping[str, str], directory: Path) -> None:
-        """Through a shell, which makes way for the command: signals reach the command itself."""
-        shell = ["/bin/sh", "-c", f"exec {self._command}"]
+        shell = ["/bin/sh", "-c", for_shell(self._command)]
         self._process = spawn(shell, environ=environ, output=subprocess.PIPE, directory=directory)
         os.set_blocking(self.output.fileno(), False)
         self.backoff.born()

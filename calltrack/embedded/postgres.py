@@ -68,7 +68,8 @@ class Postgres(Server):
 
     def is_ready(self) -> bool:
         lines = self._pid_file()
-        ready = len(lines) > STATUS_LINE and lines[STATUS_LINE].strip() == "ready"
+        # A Postgres that was killed left the file, and was ready.
+        ready = len(lines) > STATUS_LINE and lines[0] == str(self.pid) and lines[STATUS_LINE].strip() == "ready"
         if ready:
             self._make_database()
         return ready

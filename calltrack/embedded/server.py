@@ -113,6 +113,10 @@ class Server(ABC):
             end(self._process, self.stop_signal, GRACE)
 
     @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process else None
+
+    @property
     def is_alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
 

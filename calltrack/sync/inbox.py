@@ -105,7 +105,7 @@ def read(content_type: str, query: str, body: bytes) -> Raw:
     Of a field that is repeated the last one counts. Raises `UnsupportedBody` or `UnusableBody`.
     """
     if not body:
-        return _fields(query.encode("latin-1"), "The body is empty, and the query string holds no fields.")
+        return _fields(query.encode("latin-1"), "The body is empty, and the query string holds no values.")
     kind = content_type.partition(";")[0].strip().lower()
     reader = _json if kind.endswith("+json") else READERS.get(kind)
     if reader is None:
@@ -124,7 +124,7 @@ def _json(body: bytes) -> Raw:
 
 
 def _form(body: bytes) -> Raw:
-    return _fields(body, "The body holds no form fields.")
+    return _fields(body, "The body holds no form field with a value.")
 
 
 def _fields(encoded: bytes, nothing: str) -> Raw:
@@ -132,7 +132,7 @@ def _fields(encoded: bytes, nothing: str) -> Raw:
         fields = dict(parse_qsl(encoded.decode(), keep_blank_values=True, errors="strict"))
     except ValueError:
         raise UnusableBody("The form fields are not UTF-8 text.") from None
-    if not fields:
+    if not any(fields.values()):  # JSON that calls itself a form, say: one name, no value
         raise UnusableBody(nothing)
     return fields
 

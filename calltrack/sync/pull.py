@@ -16,12 +16,12 @@ from calltrack import log, registry
 from calltrack.client.answer import Answer, dig
 from calltrack.client.budget import Lane
 from calltrack.client.pages import Cursor
-from calltrack.client.retry import backoff
+from calltrack.client.retry import Decision, decide
 from calltrack.client.windows import Window
 from calltrack.db import accounts
 from calltrack.db.accounts import Account
 from calltrack.db.session import engine
-from calltrack.errors import CalltrackError, CredentialsRefused, EndlessPages, SliceTooLarge, TryLater
+from calltrack.errors import CalltrackError, CredentialsRefused, EndlessPages, SliceTooLarge
 from calltrack.mapping.times import moment
 from calltrack.provider import Calls, Context, Provider, Raw
 from calltrack.sync import runs
@@ -103,6 +103,15 @@ class _Work:
     def lane(self) -> Lane:
         return Lane.INCREMENTAL if self.page["mode"] == Mode.INCREMENTAL else Lane.BACKFILL
 
+    @property
+    def most_attempts(self) -> int:
+        return int(self.account.settings.get("max_retries") or MAX_ATTEMPTS)
+
+    @property
+    def retry_delay(self) -> float:
+        """Seconds: what the backoff begins with."""
+        return float(self.account.settings.get("retry_delay") or 1.0)
+
     def params(self) -> dict[str, str]:
         """The query parameters of this page, without credentials."""
         pages = self.calls.pages.params(self.page["cursor"])
@@ -129,10 +138,9 @@ def _fetch(work: _Work) -> Fetched:
         cursor = _next(work, answer, records)
     except SliceTooLarge:
         return _split(work)
-    except TryLater as error:
-        return _park(work, error)
     except CalltrackError as error:
-        return _fail(work, error)
+        decision = decide(error, work.page["attempts"], work.most_attempts, base=work.retry_delay)
+        return _park(work, error, decision) if decision.kind == "retry" else _fail(work, error)
     return _land(work, answer, len(records), cursor)
 
 
@@ -217,24 +225,19 @@ def _split(work: _Work) -> Fetched:
         return Fetched(hints=tuple(runs.open_slice(connection, run, part) for part in parts))
 
 
-def _park(work: _Work, error: TryLater) -> Fetched:
+def _park(work: _Work, error: CalltrackError, decision: Decision) -> Fetched:
     """Put the page aside until it may work: in its row, and for short waits with a delayed hint beside it."""
-    page, settings = work.page, work.account.settings
-    if error.counts and page["attempts"] >= int(settings.get("max_retries") or MAX_ATTEMPTS):
-        return _fail(work, error)
-    wait = error.wait
-    if wait is None:
-        wait = backoff(page["attempts"], base=float(settings.get("retry_delay") or 1.0))
+    page, wait = work.page, decision.wait
     delayed = wait if wait <= LONGEST_DELAY else 0.0
     parked = {
         "page_id": page["id"],
         "wait": timedelta(seconds=wait),
         "hint": timedelta(seconds=delayed),
-        "uncounted": 0 if error.counts else 1,
+        "uncounted": 0 if decision.counts else 1,
     }
     with engine().begin() as connection:
         connection.execute(_PARK, {**parked, "reason": error.reason, "error": error.message})
-        if wait > LONGEST_DELAY and not error.counts:
+        if wait > LONGEST_DELAY and not decision.counts:
             connection.execute(_BLOCK, {"wait": parked["wait"], "account_id": work.account.id})
     logger.info("page parked", reason=error.reason, wait=round(wait, 3), attempts=page["attempts"])
     if wait > LONGEST_DELAY:

@@ -75,7 +75,8 @@ class System:
             connection.execute(text(query), values)
 
     def ids(self, provider):
-        return [row["external_id"] for row in self.rows("SELECT external_id FROM calls WHERE provider = :p", p=provider)]
+        rows = self.rows("SELECT external_id FROM calls WHERE provider = :provider", provider=provider)
+        return [row["external_id"] for row in rows]
 
     def assert_complete(self, provider):
         """Every call that the provider has is there once."""

@@ -173,7 +173,7 @@ def test_an_unknown_provider_is_answered_with_the_known_ones(conn, vault):
 def test_a_change_leaves_the_rest_as_it_was(conn, vault):
     account = add(conn, vault, webhook_secrets=["w"], rate_limits=["5/second"]).account
     accounts.set_health(conn, account.id, "The provider refused the account's credentials.")
-    assert library.change(conn, vault, account, values={"api_key": "another"})
+    assert library.change(conn, vault, account, values={"api_key": "another"}).differs
     changed = accounts.get(conn, vault, account.id)
     assert changed.secrets == {"api_key": "another"}
     assert changed.health is None
@@ -188,8 +188,32 @@ def test_a_change_leaves_the_rest_as_it_was(conn, vault):
 def test_a_change_to_the_same_writes_nothing(conn, vault):
     account = add(conn, vault).account
     sealed = conn.scalar(select(provider_configs.c.credentials))
-    assert not library.change(conn, vault, account, values={"api_key": "plain-api-key", "company_id": "7"})
+    assert not library.change(conn, vault, account, values={"api_key": "plain-api-key", "company_id": "7"}).differs
     assert conn.scalar(select(provider_configs.c.credentials)) == sealed
+
+
+def test_a_change_is_checked_as_a_whole_and_nothing_wrong_is_written(conn, vault):
+    account = add(conn, vault).account
+    with pytest.raises(FixConfiguration, match="dialect: 'v9'"):
+        library.change(conn, vault, account, values={"dialect": "v9"})
+    assert accounts.get(conn, vault, account.id) == account
+
+
+def test_a_setting_that_the_provider_no_longer_has_goes_with_the_next_change(conn, vault):
+    account_id = insert(conn, vault, settings={"company_id": "7", "gone": "since last year"})
+    library.change(conn, vault, accounts.get(conn, vault, account_id), values={})
+    assert accounts.get(conn, vault, account_id).settings == {"company_id": "7"}
+
+
+def test_an_account_whose_key_is_lost_is_given_its_secrets_again(conn, vault):
+    account_id = add(conn, Vault({"lost": "0" * 32})).account.id
+    account = accounts.get_unopened(conn, account_id)
+    with pytest.raises(FixConfiguration, match="api_key: missing"):
+        library.change(conn, vault, account, values={"company_id": "8"})
+    changed = library.change(conn, vault, account, values={"api_key": "another"})
+    entered = accounts.get(conn, vault, account_id)
+    assert entered.credentials == {"api_key": "another", "company_id": "7"}
+    assert entered.webhook_secrets == (changed.made_secret,)
 
 
 def test_a_mapping_learns_the_settings_and_no_secret(conn, vault):

@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from calltrack import config
 from calltrack.config import SERVERS_FILE, resolve
@@ -157,13 +159,14 @@ def test_named_servers_are_left_alone(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.fixture(scope="class")
+def servers(home):
+    with run(home) as servers:
+        yield servers
+
+
 class TestRunning:
     """Tests that look at the same running servers, and leave them running."""
-
-    @pytest.fixture(scope="class")
-    def servers(self, home):
-        with run(home) as servers:
-            yield servers
 
     def test_they_are_set_up_for_us(self, servers):
         assert query(servers, "SHOW server_encoding") == "UTF8"
@@ -178,10 +181,11 @@ class TestRunning:
         postgres, valkey = ports(servers.settings)
         with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
             psycopg.connect(f"postgresql://calltrack:wrong@127.0.0.1:{postgres}/calltrack")
-        with redis.Redis(port=valkey) as client, pytest.raises(redis.AuthenticationError):
+        with redis.Redis(port=valkey, retry=Retry(NoBackoff(), 0)) as client, pytest.raises(redis.AuthenticationError):
             client.ping()
 
-    def test_no_secret_can_be_read_by_others(self, home, servers):
+    @pytest.mark.usefixtures("servers")
+    def test_no_secret_can_be_read_by_others(self, home):
         for path in home.rglob("*"):
             if path.is_file():
                 assert stat.S_IMODE(path.stat().st_mode) == 0o600, path

@@ -10,9 +10,10 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import text
+from sqlalchemy import insert, text
 
 from calltrack.db.session import driver
+from calltrack.db.tables import provider_configs, sync_pages, sync_runs, sync_slices
 from calltrack.model import CallRecord, Observation, Source, Status, call_id
 from calltrack.sync.ingest import ingest
 from calltrack.sync.merge import merged
@@ -29,10 +30,7 @@ def at(seconds):
 def account(database):
     with database.begin() as connection:
         connection.execute(
-            text(
-                "INSERT INTO provider_configs (id, provider_type, api_url, credentials) VALUES (:id, 'acme', 'http://x', '')"
-            ),
-            {"id": ACCOUNT},
+            insert(provider_configs).values(id=ACCOUNT, provider_type="acme", api_url="", credentials="")
         )
     return ACCOUNT
 
@@ -135,23 +133,14 @@ def test_a_page_confirms_what_a_late_delivery_would_undo(database, account):
 
 def remember(database, page_id, landed, confirmed):
     """A stored page in the ledger that confirmed these calls."""
+    whose = {"account_id": ACCOUNT, "provider": "acme"}
     with database.begin() as connection:
-        run = connection.execute(
-            text(
-                "INSERT INTO sync_runs (account_id, provider, mode, axis) VALUES (:a, 'acme', 'full', 'created') RETURNING id"
-            ),
-            {"a": ACCOUNT},
-        ).scalar_one()
-        part = connection.execute(
-            text("INSERT INTO sync_slices (run_id, since, until) VALUES (:r, now(), now()) RETURNING id"), {"r": run}
-        ).scalar_one()
-        connection.execute(
-            text(
-                "INSERT INTO sync_pages (run_id, slice_id, account_id, provider, number, cursor, state, fetched_at, confirmed)"
-                " VALUES (:r, :s, :a, 'acme', :n, '{}', 'stored', :at, :ids)"
-            ),
-            {"r": run, "s": part, "a": ACCOUNT, "n": page_id, "at": at(landed), "ids": confirmed},
-        )
+        run = insert(sync_runs).values(**whose, mode="full", axis="created").returning(sync_runs.c.id)
+        run_id = connection.execute(run).scalar_one()
+        part = insert(sync_slices).values(run_id=run_id, since=at(0), until=at(9)).returning(sync_slices.c.id)
+        page = {"run_id": run_id, "slice_id": connection.execute(part).scalar_one(), "number": page_id, "cursor": {}}
+        seen = {"state": "stored", "fetched_at": at(landed), "confirmed": confirmed}
+        connection.execute(insert(sync_pages).values(**whose, **page, **seen))
 
 
 OBSERVATIONS = st.builds(
@@ -172,7 +161,10 @@ def test_two_writers_at_once_end_with_the_same_rows(database, account, told, dat
         connection.execute(text("TRUNCATE calls, call_events"))
     shuffled = data.draw(st.permutations(told + told[:2]))
     halves = told, shuffled
-    writers = [threading.Thread(target=lambda half=half: [take_in(database, *half[i : i + 3]) for i in range(0, len(half), 3)]) for half in halves]
+    writers = [
+        threading.Thread(target=lambda half=half: [take_in(database, *half[i : i + 3]) for i in range(0, len(half), 3)])
+        for half in halves
+    ]
     for writer in writers:
         writer.start()
     for writer in writers:

@@ -20,20 +20,19 @@ HEAD = "006_convoso_enhancements"
 
 @pytest.fixture
 def empty(postgres) -> Iterator[Engine]:
-    """An engine on a new, empty database."""
+    """An engine on a new, empty database. It is not dropped, which takes a while: the whole server goes in the end."""
     name = f"migrations_{uuid4().hex}"
-    server = connect(postgres.url).execution_options(isolation_level="AUTOCOMMIT")
-    with server.connect() as conn:
+    server = connect(postgres.url)
+    with server.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
         conn.execute(text(f"CREATE DATABASE {name}"))
+    server.dispose()
     engine = connect(make_url(postgres.url).set(database=name).render_as_string(hide_password=False))
     yield engine
     engine.dispose()
-    with server.connect() as conn:
-        conn.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    server.dispose()
 
 
-def test_the_steps_lead_to_what_the_tables_say(empty):
+def test_the_steps_lead_to_what_the_tables_say(empty, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # the steps are found from anywhere
     done = migrate.upgrade(empty)
     assert done[0] == "001_calls"
     assert done[-1] == HEAD
@@ -56,11 +55,6 @@ def test_steps_can_be_undone_and_done_again(empty):
     assert catalogue(empty) == []
     assert migrate.upgrade(empty) == first
     migrate.check(empty)
-
-
-def test_a_second_upgrade_has_nothing_to_do(empty):
-    migrate.upgrade(empty)
-    assert migrate.upgrade(empty) == []
 
 
 def test_two_upgrades_at_once_share_the_work(empty):
@@ -121,11 +115,6 @@ def test_a_database_from_the_future_is_told(empty):
         conn.execute(text("UPDATE alembic_version SET version_num = '999_flying_cars'"))
     with empty.connect() as conn, pytest.raises(FixConfiguration, match=r"999_flying_cars.*upgrade calltrack"):
         migrate.pending(conn)
-
-
-def test_the_current_directory_does_not_matter(empty, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert migrate.upgrade(empty)[-1] == HEAD
 
 
 UPGRADE = """

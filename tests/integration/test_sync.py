@@ -6,6 +6,7 @@ import orjson
 import pytest
 from sqlalchemy import text
 
+from calltrack.client.retry import decide
 from calltrack.errors import FixConfiguration, TooManyRequests
 from calltrack.sync import pull, runs, schedule, store, sweep
 from calltrack.sync.hints import Step
@@ -84,7 +85,7 @@ def test_lead_recordings_are_read(system):
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_faults_of_the_provider_only_delay(system, provider):
     world = system(habits="server_errors=0.2, html_answers=0.1, cut_json=0.1, cut_connections=0.1")
-    world.execute("UPDATE provider_configs SET settings = settings || '{\"max_retries\": \"100\"}'")
+    world.execute('UPDATE provider_configs SET settings = settings || \'{"max_retries": "100"}\'')
     run = world.sync(provider)
     assert run["state"] == "completed"
     world.assert_complete(provider)
@@ -95,9 +96,7 @@ def test_refused_credentials_stop_the_run_and_resuming_finishes_it(system):
     account = world.one("SELECT * FROM provider_configs WHERE provider_type = 'retreaver'")
     with world.engine.begin() as connection:
         wrong = world.add_account("retreaver", "wrong", api_key="not-the-key")
-        connection.execute(
-            text("UPDATE provider_configs SET name = 'right' WHERE id = :id"), {"id": account["id"]}
-        )
+        connection.execute(text("UPDATE provider_configs SET name = 'right' WHERE id = :id"), {"id": account["id"]})
     run_id, hints = runs.start("retreaver", "wrong", "full")
     world.follow(hints)
     run = world.run(run_id)
@@ -110,7 +109,7 @@ def test_refused_credentials_stop_the_run_and_resuming_finishes_it(system):
 
 def test_a_failed_run_goes_on_where_it_stopped(system):
     world = system(habits="server_errors=1")
-    world.execute("UPDATE provider_configs SET settings = settings || '{\"max_retries\": \"1\"}'")
+    world.execute('UPDATE provider_configs SET settings = settings || \'{"max_retries": "1"}\'')
     run = world.sync("retreaver")
     assert (run["state"], run["reason"]) == ("failed", "provider_failed")
     world.sim.provider("retreaver").habits = world.sim.provider("retreaver").habits.parse("")
@@ -123,7 +122,7 @@ def test_the_sweeper_finishes_what_lost_messages_left(system):
     world = system()
     lost = iter(range(1000))
     run_id, hints = runs.start("retreaver", None, "full")
-    world.follow(hints, lose=lambda hint: next(lost) % 3 == 1)
+    world.follow(hints, lose=lambda _: next(lost) % 3 == 1)
     assert world.run(run_id)["state"] == "running"
     for _ in range(20):
         world.follow(sweep.sweep(AT_ONCE))
@@ -146,7 +145,7 @@ def test_doubled_and_disordered_messages_do_nothing(system):
     world = system()
     run_id, hints = runs.start("retreaver", None, "full")
     seen = []
-    world.follow(hints, shuffle=7, lose=lambda hint: seen.append(hint))
+    world.follow(hints, shuffle=7, lose=seen.append)
     for hint in seen:
         assert pull.fetch(hint.id) == pull.Fetched()
         assert store.store(hint.id) is None
@@ -176,7 +175,7 @@ def test_two_runs_over_the_same_range_take_turns(system):
 
 
 def test_other_accounts_do_not_wait(system):
-    world = system()
+    system()
     assert runs.start("retreaver", None, "full")[1]
     assert runs.start("convoso", None, "full")[1]
 
@@ -223,9 +222,10 @@ def test_a_long_wait_is_parked_in_its_row(system):
     page = world.one("SELECT * FROM sync_pages WHERE id = :id", id=hints[0].id)
     with world.engine.begin() as connection:
         work = pull._claim(connection, page["id"])
-    assert pull._park(work, TooManyRequests(wait=3600)) == pull.Fetched()
+    error = TooManyRequests(wait=3600)
+    assert pull._park(work, error, decide(error, 1, 8)) == pull.Fetched()
     parked = world.one("SELECT *, next_attempt_at - now() AS wait FROM sync_pages WHERE id = :id", id=page["id"])
-    assert timedelta(minutes=59) < parked["wait"] <= timedelta(hours=1)
+    assert timedelta(minutes=59) < parked["wait"] <= timedelta(minutes=61)
     assert (parked["attempts"], parked["reason"]) == (0, "too_many_requests")
     assert sweep.sweep(AT_ONCE) == []
     assert pull.fetch(hints[1].id) == pull.Fetched()  # the whole account waits

@@ -162,7 +162,7 @@ def test_junk_in_a_delivery_never_breaks_the_mapping(recorded):
                 _check(_mapped(recorded.provider.webhook.map_delivery, payload | {name: junk}, event, recorded.context))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None)
 @given(
     raw=st.dictionaries(st.text(max_size=5), st.none() | st.integers() | st.text(max_size=5), max_size=3),
     event=st.text(max_size=9),

@@ -118,6 +118,11 @@ def test_the_campaign_token_may_be_the_customers_own_id():
     assert notice(campaign_id="solar-west", settings={"campaign_token": "cid"}).campaign_id is None
 
 
+def test_a_caller_and_the_called_number_go_by_several_names():
+    record = notice(caller_id="+13035550001", called_number="+18335550100")
+    assert (record.caller_number, record.tracking_number) == ("+13035550001", "+18335550100")
+
+
 def test_numbers_without_a_plus_are_read_in_the_accounts_region():
     assert notice(nanp_caller_number="3035550001").caller_number == "+13035550001"
     assert notice(caller_number="020 7946 0018", settings={"region": "GB"}).caller_number == "+442079460018"

@@ -52,11 +52,9 @@ def map_call(raw: Raw, context: Context) -> CallRecord:
 
 def map_delivery(raw: Raw, event: str, context: Context) -> CallRecord:
     """A delivery of Convoso Connect: a few fields, chosen by the sender. One about a lead names no call: `NotACall`."""
-    about_lead = event.startswith("lead")
-    if about_lead and read.first(read.text, raw, "call_log_id", "call_id") is None:
+    if event.startswith("lead") and read.first(read.text, raw, "call_log_id", "call_id") is None:
         raise NotACall
-    names = ("call_log_id", "call_id") if about_lead else ("call_log_id", "call_id", "id")
-    record = _record(raw, context, read.external_id(raw, *names), None)
+    record = _record(raw, context, read.external_id(raw, "call_log_id", "call_id", "id"), None)
     record.complete = False
     if record.status is None:
         told = read.event_of(event)

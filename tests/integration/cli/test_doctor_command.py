@@ -1,3 +1,5 @@
+from uuid import uuid4
+
 import pytest
 from sqlalchemy import make_url, text
 
@@ -78,20 +80,14 @@ def test_a_missing_key_is_told(calltrack, setenv):
 
 
 def test_an_empty_database_is_told_to_be_upgraded(calltrack, setenv, postgres):
-    server = connect(postgres.url).execution_options(isolation_level="AUTOCOMMIT")
-    with server.connect() as conn:
-        conn.execute(text("CREATE DATABASE not_migrated"))
-    try:
-        setenv(
-            "DATABASE_URL", make_url(postgres.url).set(database="not_migrated").render_as_string(hide_password=False)
-        )
-        examined, listed = calltrack("doctor"), calltrack("accounts", "list")
-        checked, upgraded, again = calltrack("db", "check"), calltrack("db", "upgrade"), calltrack("db", "check")
-        session.engine().dispose()
-    finally:
-        with server.connect() as conn:
-            conn.execute(text("DROP DATABASE not_migrated WITH (FORCE)"))
-        server.dispose()
+    name = f"not_migrated_{uuid4().hex}"
+    server = connect(postgres.url)
+    with server.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
+        conn.execute(text(f"CREATE DATABASE {name}"))
+    server.dispose()
+    setenv("DATABASE_URL", make_url(postgres.url).set(database=name).render_as_string(hide_password=False))
+    examined, listed = calltrack("doctor"), calltrack("accounts", "list")
+    checked, upgraded, again = calltrack("db", "check"), calltrack("db", "upgrade"), calltrack("db", "check")
     assert "run `calltrack db upgrade`" in lines(examined)["schema"]
     assert (examined.exit_code, checked.exit_code, again.exit_code) == (1, 1, 0)
     assert "run `calltrack db upgrade`" in listed.stderr
@@ -109,8 +105,11 @@ def test_an_account_is_asked_unless_it_is_disabled(calltrack):
 
 
 def test_an_account_whose_key_is_lost_is_told(calltrack, setenv):
-    calltrack("accounts", "add", "retreaver", "--set", "api_key=plain-key")
+    calltrack("accounts", "add", "retreaver", "--set", "api_key=plain-key", "--api-url", f"http://{CLOSED}")
     setenv("CALLTRACK_SECRET_KEYS", "another:" + "x" * 32)
     result = calltrack("doctor")
     assert result.exit_code == 1
     assert "sealed with key 'test'" in lines(result)["retreaver/default"]
+    mended = calltrack("accounts", "update", "retreaver", "--set", "api_key=plain-key")
+    assert "with this secret" in mended.stdout
+    assert "sealed" not in calltrack("doctor").stdout

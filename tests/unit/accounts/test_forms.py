@@ -27,7 +27,9 @@ VALUES = {"token": "t", "zone": "Europe/Berlin"}
 
 
 def read(**given):
-    return forms.read(ACME, **{"values": VALUES, **given})
+    return forms.read(
+        ACME, **{"name": "default", "api_url": "https://h", "values": VALUES, "webhook_secrets": ["w"], **given}
+    )
 
 
 def fault(**given):
@@ -44,18 +46,20 @@ def test_what_is_right_comes_back_clean():
         webhook_secrets=["one", "two"],
         rate_limits=["100/minute", "5000/day"],
     )
-    assert read_back == {
-        "name": "second",
-        "api_url": "https://api.example.com:8443/v1",
-        "values": {**VALUES, "kind": "short", "max_retries": "5", "retry_delay": "0.5"},
-        "webhook_secrets": ["one", "two"],
-        "rate_limits": ["100/minute", "5000/day"],
-    }
+    assert read_back == forms.Form(
+        name="second",
+        api_url="https://api.example.com:8443/v1",
+        values={**VALUES, "kind": "short", "max_retries": "5", "retry_delay": "0.5"},
+        webhook_secrets=("one", "two"),
+        rate_limits=("100/minute", "5000/day"),
+    )
+    assert "token" not in repr(read_back)
 
 
 def test_defaults_are_not_written_down():
     """An account without a choice follows the provider's, also when that changes."""
-    assert read() == {"values": VALUES, "webhook_secrets": [], "rate_limits": []}
+    assert read().values == VALUES
+    assert read().rate_limits == ()
 
 
 def test_all_faults_are_told_at_once():
@@ -81,11 +85,6 @@ def test_all_faults_are_told_at_once():
 
 def test_a_blank_is_no_value():
     assert "token: empty: give it a value." in fault(values={**VALUES, "token": "  "})
-
-
-def test_a_partial_form_asks_only_for_what_is_given_to_be_right():
-    assert read(values={"kind": "short"}, partial=True)["values"] == {"kind": "short"}
-    assert "kind: 'tall'" in fault(values={"kind": "tall"}, partial=True)
 
 
 def test_a_secret_that_fails_its_check_is_not_shown():

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calltrack.client.windows import TimeFilter, Window, local_days, local_seconds, rfc3339
@@ -62,6 +62,7 @@ def test_local_days(since, until, expected):
     assert local_days(window(since, until), NEW_YORK) == expected
 
 
+@settings(deadline=None)
 @given(call=MOMENTS, before=st.integers(0, 10**5), after=st.integers(1, 10**5), zone=ZONES)
 def test_a_call_is_inside_the_range_that_is_asked_for_whatever_its_clock_says(call, before, after, zone):
     range_ = Window(call - timedelta(seconds=before), call + timedelta(seconds=after))
@@ -74,6 +75,7 @@ def test_a_call_is_inside_the_range_that_is_asked_for_whatever_its_clock_says(ca
     assert since < f"{call:%Y-%m-%dT%H:%M:%S.%fZ}" < until
 
 
+@settings(deadline=None)
 @given(since=MOMENTS, seconds=st.integers(1, 10**6), zone=ZONES)
 def test_a_range_is_never_asked_for_backwards_and_hardly_wider_than_needed(since, seconds, zone):
     texts = local_seconds(Window(since, since + timedelta(seconds=seconds)), zone)

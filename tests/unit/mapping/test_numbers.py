@@ -3,7 +3,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calltrack.mapping import money, whole
@@ -89,6 +89,7 @@ def test_what_is_no_amount_is_none(value):
     assert money(value) is None
 
 
+@settings(deadline=None)
 @given(ANYTHING)
 def test_numbers_fit_their_columns(value):
     seconds, amount = whole(value), money(value)
@@ -96,6 +97,7 @@ def test_numbers_fit_their_columns(value):
     assert amount is None or (abs(amount) < 10**12 and amount == round(amount, 6))
 
 
+@settings(deadline=None)
 @given(st.decimals(min_value=-(10**11), max_value=10**11, places=6))
 def test_every_amount_comes_back_from_its_text(amount):
     assert money(str(amount)) == amount

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import phonenumbers
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calltrack.mapping import phone
@@ -43,11 +43,13 @@ def test_blanks_are_none(value):
     assert phone(value, "US") is None
 
 
+@settings(deadline=None)
 @given(st.from_regex(r"\+[1-9][0-9]{6,14}", fullmatch=True))
 def test_a_number_in_e164_stays_as_it_is(value):
     assert phone(value, "US") == value
 
 
+@settings(deadline=None)
 @given(st.from_regex(r"1?[0-9]{10}", fullmatch=True))
 def test_the_short_cut_gives_what_the_library_gives(value):
     number = phonenumbers.parse(value, "US")

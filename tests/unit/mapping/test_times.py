@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calltrack.mapping import epoch_ms, moment
@@ -71,12 +71,14 @@ def test_local_time(wall, utc):
     assert moment(wall, NEW_YORK) == datetime.fromisoformat(utc)
 
 
+@settings(deadline=None)
 @given(st.datetimes(), ZONES)
 def test_local_time_is_what_the_zone_says(wall, zone):
     wall = wall.replace(year=1950 + wall.year % 150, day=min(wall.day, 28))
     assert moment(wall.isoformat(), zone) == wall.replace(tzinfo=zone).astimezone(UTC)
 
 
+@settings(deadline=None)
 @given(st.text() | st.from_regex(r"[0-9]{4}-[0-9]{2}-[0-9]{2}.[0-9:.]+(Z|[+-][0-9:]+)?"), ZONES)
 def test_no_text_breaks_it(value, zone):
     assert (moment(value, zone) or datetime.now(UTC)).tzinfo is UTC

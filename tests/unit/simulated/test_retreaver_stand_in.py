@@ -47,6 +47,12 @@ def test_the_link_header_is_the_official_one(start: Start) -> None:
         assert query["per_page"] == ["100"]
 
 
+def test_the_last_page_links_nowhere(start: Start) -> None:
+    sim = start(records=100)
+    assert "Link" in get(sim, "retreaver", LIST, per_page=50, page=1).headers
+    assert "Link" not in get(sim, "retreaver", LIST, per_page=50, page=2).headers
+
+
 @pytest.mark.parametrize(("asked", "given"), [(None, 25), ("10", 10), ("100", 100), ("1000", 100)])
 def test_page_sizes(start: Start, asked: str | None, given: int) -> None:
     answer = get(start(records=150), "retreaver", LIST, **({"per_page": asked} if asked else {}))

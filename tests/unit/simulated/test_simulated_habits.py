@@ -101,6 +101,17 @@ def test_late_changes_come_some_time_after_the_first_sight(start: Start, provide
 
 
 @each_provider
+def test_a_call_changes_late_only_once(start: Start, provider: str) -> None:
+    sim = start(records=20, habits="late_changes=1")
+    everything(sim, provider)
+    everything(sim, provider)
+    sim.world.clock.advance(20)
+    changed = everything(sim, provider)
+    sim.world.clock.advance(20)
+    assert everything(sim, provider) == changed
+
+
+@each_provider
 def test_what_was_never_shown_does_not_change(start: Start, provider: str) -> None:
     sim = start(records=20, habits="late_changes=1")
     before = sim.provider(provider).truths()

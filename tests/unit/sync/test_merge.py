@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from hashlib import blake2b
+from itertools import pairwise
 from uuid import UUID
 
 from hypothesis import given
@@ -51,7 +52,7 @@ def retellings(draw):
     again = draw(st.permutations(told + draw(st.lists(st.sampled_from(told), max_size=4))))
     cuts = draw(st.lists(st.integers(0, len(again)), max_size=3))
     edges = [0, *sorted(cuts), len(again)]
-    return told, [again[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    return told, [again[a:b] for a, b in pairwise(edges)]
 
 
 def stored(row):
@@ -73,9 +74,7 @@ def test_every_field_comes_from_the_greatest_observation_that_has_it(told):
     row = merged(told)
     verified = [one for one in told if one.source > Source.UNVERIFIED_WEBHOOK]
     for name, among in (("disposition", told), ("revenue", verified), ("converted", verified)):
-        having = [
-            one for one in among if getattr(one.record, name) is not None or name in one.record.emptied
-        ]
+        having = [one for one in among if getattr(one.record, name) is not None or name in one.record.emptied]
         expected = getattr(max(having, key=stamp_of).record, name) if having else None
         assert row.values.get(name) == expected
 

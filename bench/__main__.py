@@ -1,0 +1,41 @@
+"""Run the benchmarks.
+
+    python -m bench [--records 100000] [--rounds 3] [--only NAME …] [--write-docs]
+
+They need a quiet machine. For a quick look whether they run at all: `--records 500 --rounds 1`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+from bench import program, report, sync
+from bench.report import Report
+
+Benchmark = Callable[[argparse.Namespace], Report]
+
+BENCHMARKS: dict[str, Benchmark] = {
+    "sync": lambda args: sync.run(args.records, args.rounds),
+    "receiver": lambda args: program.run(
+        "receiver", f"16 connections, medians of {args.rounds}", [f"--rounds={args.rounds}"]
+    ),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure; prints ratios to peers and limits.")
+    parser.add_argument("--records", type=int, default=100_000, help="calls to sync (default: 100,000)")
+    parser.add_argument("--rounds", type=int, default=3, help="of each, in turn; medians are told (default: 3)")
+    parser.add_argument("--only", action="append", choices=BENCHMARKS, help="run only this one; may be repeated")
+    parser.add_argument("--write-docs", action="store_true", help="put the figures into docs/performance.md")
+    args = parser.parse_args()
+    for name in args.only or BENCHMARKS:
+        found = BENCHMARKS[name](args)
+        print(f"\n{found}\n\nEvery round: {report.save(found).name}\n")
+        if args.write_docs:
+            report.write_docs(found)
+
+
+if __name__ == "__main__":
+    main()

@@ -20,6 +20,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "receiver": lambda args: program.run(
         "receiver", f"16 connections, medians of {args.rounds}", [f"--rounds={args.rounds}"]
     ),
+    "budget": lambda _: program.run("budget", "Eight processes at one limit", []),
 }
 
 

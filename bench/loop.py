@@ -4,13 +4,12 @@
 
 requests → orjson → a row and a digest → COPY into a temporary table → INSERT … ON CONFLICT: a commit per page, into the
 `calls` that calltrack fills, with all its indexes. A row whose digest is the same is left alone. There is nothing else:
-no ledger, no budget, no retries, no rejects, no merge with webhooks, no change log. Prints what it took, as JSON.
+no ledger, no budget, no retries, no rejects, no merge with webhooks, no change log.
 """
 
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
@@ -23,6 +22,7 @@ import psycopg
 import requests
 from psycopg.types.json import Jsonb
 
+from bench import turn
 from bench.pages import LIST
 
 COLUMNS = {
@@ -132,15 +132,16 @@ def store(connection: psycopg.Connection, rows: Iterable[tuple[Any, ...]]) -> No
     connection.commit()
 
 
-def main() -> None:
-    database, url, account, size = sys.argv[1:]
-    began, records = time.perf_counter(), 0
+def load(database: str, url: str, account: UUID, size: int) -> None:
     with psycopg.connect(database) as connection:
         connection.execute(STAGING)
-        for page in pages(url, int(size)):
-            store(connection, [row(UUID(account), wrapped["call"]) for wrapped in page])
-            records += len(page)
-    print(orjson.dumps({"seconds": time.perf_counter() - began, "records": records}).decode())
+        for page in pages(url, size):
+            store(connection, [row(account, wrapped["call"]) for wrapped in page])
+
+
+def main() -> None:
+    database, url, account, size = sys.argv[1:]
+    turn.take(lambda: load(database, url, UUID(account), int(size)))
 
 
 if __name__ == "__main__":

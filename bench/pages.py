@@ -26,8 +26,8 @@ import orjson
 import requests
 
 from bench.records import Made, make
-from calltrack.embedded.procfile import ROOT
 from calltrack.embedded.process import end, spawn
+from calltrack.embedded.procfile import ROOT
 
 LIST = "/api/v2/calls.json"
 IDS = "/ids"

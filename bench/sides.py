@@ -2,18 +2,17 @@
 
     python -m bench.sides fetch|store RUN
 
-`fetch` lands every page of a run that has begun, `store` stores what is landed. Prints what it took, as JSON.
+`fetch` lands every page of a run that has begun, `store` stores what is landed.
 """
 
 from __future__ import annotations
 
 import sys
-import time
 from collections import deque
 
-import orjson
 from sqlalchemy import text
 
+from bench import turn
 from calltrack import log
 from calltrack.db.session import engine
 from calltrack.sync import pull, store
@@ -44,9 +43,7 @@ def main() -> None:
     log.setup("json")
     work, state = {"fetch": (fetch, "pending"), "store": (store_all, "fetched")}[side]
     waiting = pages(run, state)
-    began = time.perf_counter()
-    work(waiting)
-    print(orjson.dumps({"seconds": time.perf_counter() - began}).decode())
+    turn.take(lambda: work(waiting))
 
 
 if __name__ == "__main__":

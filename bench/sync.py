@@ -11,7 +11,6 @@ A time counts only when every id has been found in `calls`, none more and none l
 
 from __future__ import annotations
 
-import statistics
 import subprocess
 import sys
 import time
@@ -152,14 +151,17 @@ def _sides(place: Place) -> Iterator[tuple[str, Load]]:
 
 def _alone(kind: str, command: list[str], place: Place) -> tuple[float, Watch]:
     """Run one of our modules in a process of its own. Returns the seconds that it says it took."""
+    piped = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "bufsize": 0}
     with (
         stack.log_file().open("a") as log,
-        subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, stdout=subprocess.PIPE, stderr=log) as process,
-        _watch(place, {kind: process.pid}) as watch,
+        subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, stderr=log, **piped) as process,
     ):
-        assert process.stdout is not None
-        said = process.stdout.read()  # not `communicate`: what is buried has no times any more
-    if process.returncode:
+        process.stdout.readline()  # it is ready: what it took to get there is nobody's business
+        with _watch(place, {kind: process.pid}) as watch:
+            process.stdin.write(b"go\n")
+            said = process.stdout.readline()
+        process.stdin.close()
+    if process.returncode or not said:
         raise SystemExit(f"{kind} failed. Its last words:\n{stack.last_words()}")
     return float(orjson.loads(said)["seconds"]), watch
 
@@ -239,7 +241,8 @@ def _report(records: int, rounds: int, loads: Loads) -> Report:
     noise = max(load.others for ways in loads.values() for found in ways.values() for load in found)
     about = f"{records:,} calls of 1.2 KB, medians of {rounds}; others took up to {noise:.0%} of the CPUs"
     data = {
-        str(size): {way: [asdict(load) for load in found] for way, found in ways.items()} for size, ways in loads.items()
+        str(size): {way: [asdict(load) for load in found] for way, found in ways.items()}
+        for size, ways in loads.items()
     }
     return Report("sync", about, (_rates(medians), _usage(medians)), data)
 

@@ -23,7 +23,7 @@ class Usage:
 
     #: CPU seconds of all of them
     cpu: float
-    #: MB, of the largest one of them: at its highest, and how much more in the last quarter of the time than in the first
+    #: MB, of the largest one of them: at its highest, and by how much the last quarter of the time outdoes the first
     peak: float
     growth: float
 

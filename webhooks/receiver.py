@@ -81,8 +81,8 @@ class Receiver:
     def _body(self, post: Request) -> bytes:
         """The raw body. Nothing may touch `post.form` before: it would eat it."""
         length = post.content_length
-        if length is None:  # chunked, say: Flask would cut such a body off where it gets too long
-            raise LengthRequired
+        if length is None:
+            return _no_body(post)
         if length > self._max_body:
             _drain(post, length)
             raise TooLarge
@@ -141,6 +141,15 @@ def _webhook(provider: str) -> Webhook:
         return registry.get(provider).webhook
     except UnknownDoor:
         raise UnknownDoor from None  # without the list of the doors there are
+
+
+def _no_body(post: Request) -> bytes:
+    """The body of a request without its length: none, where all is in the query string. Otherwise it may be chunked,
+    and Flask would cut it off, unnoticed, where it gets too long.
+    """
+    if "Transfer-Encoding" in post.headers or not post.query_string:
+        raise LengthRequired
+    return b""
 
 
 def _drain(post: Request, length: int) -> None:

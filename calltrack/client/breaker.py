@@ -55,15 +55,20 @@ class Breaker:
 
     def call(self, function: Callable[[], T]) -> T:
         """The function's result, or its error. Raises `BreakerOpen` without calling it while the provider rests."""
-        try:
-            sight = self._redis.ask(self._look)
-        except Away:
+        sight = self._sight()
+        if sight is None:
             return function()
         if sight.closed:
             return self._watched(function, success_matters=sight.failures > 0)
         if sight.wait > 0:
             raise BreakerOpen(wait=sight.wait)
         return self._probe(function)
+
+    def _sight(self) -> Sight | None:
+        """The breaker's state; None while Redis is away."""
+        with suppress(Away):
+            return self._redis.ask(self._look)
+        return None
 
     def _look(self) -> Sight:
         prefix = f"{self._name}:{pybreaker.CircuitRedisStorage.BASE_NAMESPACE}"
@@ -81,10 +86,9 @@ class Breaker:
 
     def _probe(self, function: Callable[[], T]) -> T:
         lease = self._client.lock(f"{self._name}:probe", timeout=PROBE_LASTS, blocking=False)
-        try:
+        leased = False
+        with suppress(Away):  # the next request finds that out, and is let through
             leased = self._redis.ask(lease.acquire)
-        except Away:
-            return function()
         if not leased:
             raise BreakerOpen(wait=PROBE_WAIT)
         try:

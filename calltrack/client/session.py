@@ -121,7 +121,7 @@ class Client:
         """Where the provider asks us to wait, everybody waits; where it does not say how long, longer each time."""
         if isinstance(error, TooManyRequests) and error.wait is None:
             self._refusals += 1
-            error.wait = 1.0 + backoff(self._refusals, base=2.0)
+            error.wait = 1.0 + backoff(self._refusals)
         if isinstance(error, TryLater) and error.wait is not None:
             logger.warning("told_to_wait", account=self._account, seconds=error.wait, reason=error.reason)
             self._budget.block(error.wait)

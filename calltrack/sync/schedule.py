@@ -5,11 +5,12 @@ The due-list is in Postgres and each row is taken under a lock, so two beats do 
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import Connection, RowMapping, text
 
+from calltrack.accounts import next_daily
 from calltrack.db.session import engine
 from calltrack.sync import runs
 from calltrack.sync.hints import Hint
@@ -51,16 +52,10 @@ def _queue(connection: Connection, account: RowMapping, mode: Mode) -> int | Non
 def _next_times(account: RowMapping) -> dict[str, datetime | None]:
     full, incremental, now = account["next_full_at"], account["next_incremental_at"], account["now"]
     if full is not None and full <= now:
-        full = next_daily(account["full_sync_at"].replace(tzinfo=UTC), now)
+        full = next_daily(account["full_sync_at"], now)
     if incremental is not None and incremental <= now:
         incremental = now + account["incremental_every"]
     return {"full": full, "incremental": incremental}
-
-
-def next_daily(at: object, now: datetime) -> datetime:
-    """The next moment after `now` at this time of day (UTC)."""
-    today = datetime.combine(now.astimezone(UTC).date(), at)  # type: ignore[arg-type]
-    return today if today > now else today + timedelta(days=1)
 
 
 def begin_queued(account_id: UUID | None = None) -> list[Hint]:

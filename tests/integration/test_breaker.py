@@ -143,23 +143,37 @@ def test_a_healthy_call_costs_one_question(broker, breaker):
     assert broker.keys("calltrack:breaker:*") == []
 
 
-def test_without_redis_it_is_closed():
+@pytest.fixture
+def nowhere():
+    """A client of a port on which nobody listens."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         with state.connect(f"redis://127.0.0.1:{taken.getsockname()[1]}/0") as client:
-            breaker = Breaker(client, ACCOUNT)
-            fail(breaker, times=6)
-            assert breaker.call(fine) == "fine"
+            yield client
 
 
-def test_redis_that_goes_away_during_a_call_does_not_hide_the_result(broker, breaker, monkeypatch):
-    fail(breaker)
+def test_without_redis_it_is_closed(nowhere):
+    breaker = Breaker(nowhere, ACCOUNT)
+    fail(breaker, times=6)
+    assert breaker.call(fine) == "fine"
 
-    def lose_redis_and_succeed():
-        monkeypatch.setattr(broker, "execute_command", no_answer)
-        return "fine"
 
-    assert breaker.call(lose_redis_and_succeed) == "fine"
+def test_an_error_without_redis_is_the_providers_alone(nowhere):
+    with pytest.raises(ProviderFailed) as caught:
+        Breaker(nowhere, ACCOUNT).call(raising(ProviderFailed))
+    assert caught.value.__context__ is None
+
+
+def test_redis_that_goes_away_during_a_call_does_not_hide_the_result(valkey, broker, monkeypatch):
+    with state.connect(valkey.url) as client:  # one of its own: the others' must not be taken for away
+        breaker = Breaker(client, ACCOUNT)
+        fail(breaker)
+
+        def lose_redis_and_succeed():
+            monkeypatch.setattr(client, "execute_command", no_answer)
+            return "fine"
+
+        assert breaker.call(lose_redis_and_succeed) == "fine"
 
 
 def no_answer(*command, **options):

@@ -71,8 +71,8 @@ def test_no_window_sees_more_requests_than_the_limit(valkey, limit, requests):
     assert most_in_a_window(arrivals, parsed.period) <= parsed.count
 
 
-@settings(max_examples=30, deadline=None)
-@given(requests=st.lists(st.tuples(st.floats(0, 2000), lanes), min_size=20, max_size=100))
+@settings(max_examples=20, deadline=None)
+@given(requests=st.lists(st.tuples(st.floats(0, 2000), lanes), min_size=20, max_size=60))
 def test_no_hour_sees_more_requests_than_the_hourly_limit(valkey, requests):
     with redis.Redis.from_url(valkey.url) as client:
         client.flushall()
@@ -89,11 +89,11 @@ def test_no_hour_sees_more_requests_than_the_hourly_limit(valkey, requests):
 def test_a_busy_budget_uses_most_of_its_limit(broker, clock, limit):
     budget, parsed = budget_of(broker, clock, limit), Limit.parse(limit)
     granted = 0
-    while clock.now < START + 10 * parsed.period:
+    while clock.now < START + 4 * parsed.period:
         wait = budget.take(Lane.INCREMENTAL)
         granted += wait == 0.0
         clock.now += wait
-    assert granted / (10 * parsed.count) > 0.85
+    assert granted / (4 * parsed.count) > 0.85
 
 
 @pytest.mark.parametrize("limit", ["2/second", "10/second", "100/minute"])

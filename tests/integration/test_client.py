@@ -193,7 +193,7 @@ def fall_silent(handler):
 
 def drip(handler):
     handler.wfile.write(reply(Content_Length="1000000"))
-    while True:
+    for _ in range(150):
         handler.wfile.write(b" ")
         time.sleep(0.02)
 
@@ -297,7 +297,7 @@ def test_retry_after_blocks_the_account(client, provider, budget, status):
 
 
 def test_a_429_without_a_time_blocks_longer_each_time(client, provider, budget, monkeypatch):
-    monkeypatch.setattr(session, "backoff", lambda attempt, base: attempt * base)
+    monkeypatch.setattr(session, "backoff", lambda attempt: attempt * 2.0)
     provider.answers = [reply(b"", status=429), reply(b"", status=429), reply(b"[]"), reply(b"", status=429)]
     waits = [fault(client).wait, fault(client).wait]
     get(client)

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -31,7 +32,7 @@ def signed(body, secret=SECRET, header="X-Signature"):
 
 
 def post(app, body=BODY, path=DOOR, headers=None, **options):
-    headers = signed(body) if headers is None else headers
+    headers = {"Content-Length": str(len(body)), **(signed(body) if headers is None else headers)}
     options = {"content_type": "application/json", **options}
     return app.test_client().post(path, data=body, headers=headers, **options)
 
@@ -206,6 +207,11 @@ def test_a_query_beside_a_signed_empty_body_is_let_in_unverified(app, account, d
     assert row(database, "verified, signature") == {"verified": False, "signature": None}
 
 
+def test_a_query_needs_no_content_length(app, account):
+    headers = signed(b"call_uuid=u1")
+    assert app.test_client().post(f"{DOOR}?call_uuid=u1", headers=headers).status_code == 202
+
+
 def test_text_that_postgres_cannot_hold(app, account, database):
     body = b'{"event": "a\\u0000b"}'
     assert post(app, body).status_code == 202
@@ -280,9 +286,13 @@ def test_a_new_secret_fits_before_the_copy_is_old(app, account, database, settin
 
 
 def test_no_content_length(app, account):
-    """A chunked body, as WSGI servers hand it on."""
+    assert refused(app.test_client().post(DOOR, headers=signed(b"")), 411, "length_required")
+
+
+def test_a_chunked_body(app, account):
+    """As WSGI servers hand it on."""
     environ = {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_LENGTH": ""}
-    answer = app.test_client().post(DOOR, data=BODY, headers=signed(BODY), environ_overrides=environ)
+    answer = app.test_client().post(f"{DOOR}?a=1", data=BODY, headers=signed(BODY), environ_overrides=environ)
     assert refused(answer, 411, "length_required")
 
 
@@ -362,7 +372,8 @@ class Wire:
         self.whole = False
         ends, self._ends = self._ends, []
         for end in ends:
-            end.shutdown(socket.SHUT_RDWR)
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
 
     def mend(self):
         self.whole = True

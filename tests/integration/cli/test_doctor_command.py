@@ -16,6 +16,8 @@ def setenv(monkeypatch):
 
     def change(name, value):
         monkeypatch.setenv(name, value)
+        if session.engine.cache_info().currsize:
+            session.engine().dispose()
         session.engine.cache_clear()
         config.settings.cache_clear()
 

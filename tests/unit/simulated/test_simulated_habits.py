@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import http.client
+import threading
 import time
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -281,3 +284,16 @@ def test_a_hanging_request_does_not_keep_the_simulator_from_stopping(start: Star
     begin = time.monotonic()
     sim.__exit__(None, None, None)
     assert time.monotonic() - begin < 5
+
+
+def test_nor_does_a_connection_that_is_kept_open(start: Start) -> None:
+    sim = start(records=5)
+    connection = http.client.HTTPConnection(urlsplit(sim.address).netloc)
+    connection.request("GET", "/_simulator/stats")
+    connection.getresponse().read()
+    stopping = threading.Thread(target=sim.__exit__, args=(None, None, None), daemon=True)
+    stopping.start()
+    stopping.join(5)
+    stopped = not stopping.is_alive()
+    connection.close()
+    assert stopped

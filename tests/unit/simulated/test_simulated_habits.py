@@ -13,6 +13,7 @@ from asking import ALL, LISTS, Start, get, id_of, records
 from simulator import PROVIDERS, Habits, Simulator
 from simulator.faults import MOST_IN_A_ROW
 from simulator.habits import ABOUT, DEMO, FAULTS, USUAL
+from simulator.messages import Request
 
 each_provider = pytest.mark.parametrize("provider", PROVIDERS)
 
@@ -230,9 +231,7 @@ def test_the_usual_limits(start: Start) -> None:
     assert statuses == [200] * 10 + [429]
 
 
-def request(provider: str, sim: Simulator) -> object:
-    from simulator.messages import Request  # noqa: PLC0415
-
+def request(provider: str, sim: Simulator) -> Request:
     return Request(LISTS[provider], dict(sim.credentials(provider)))
 
 

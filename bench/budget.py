@@ -40,7 +40,8 @@ class Provider(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.limit, self.lock = limit, threading.Lock()
         self.recent: deque[float] = deque()
-        self.accepted = self.refused = 0
+        self.accepted: list[float] = []
+        self.refused = 0
 
     def accepts(self) -> bool:
         with self.lock:
@@ -50,7 +51,8 @@ class Provider(ThreadingHTTPServer):
             fits = len(self.recent) < self.limit.count
             if fits:
                 self.recent.append(now)
-            self.accepted, self.refused = self.accepted + fits, self.refused + (not fits)
+                self.accepted.append(now)
+            self.refused += not fits
             return fits
 
 
@@ -105,9 +107,9 @@ def hammer(redis_url: str, limit: Limit, processes: int, seconds: float) -> None
             context.Process(target=work, args=(parts, lane, seconds, start, results), daemon=True).start()
         start.wait()
         live = [took for lane, spans in (results.get() for _ in lanes) if lane is Lane.LIVE for took in spans]
-    allowed = limit.count * seconds / limit.period
-    print(f"{processes} processes, {limit}, {seconds:g} s: accepted {provider.accepted}, refused {provider.refused}")
-    print(f"use of the limit: {provider.accepted / allowed:.0%}")
+    accepted, span = len(provider.accepted), provider.accepted[-1] - provider.accepted[0]
+    print(f"{processes} processes, {limit}, {span:.1f} s: accepted {accepted}, refused {provider.refused}")
+    print(f"use of the limit: {accepted / (limit.count * span / limit.period):.0%}")
     print(
         f"a live request took {statistics.median(live) * 1000:.0f} ms (median), {max(live) * 1000:.0f} ms (longest); "
         f"the pace is one per {limit.interval * 1000:.0f} ms"

@@ -93,12 +93,11 @@ def test_under_gunicorn(server, database):
 
 def accepts_at_full_speed_while_the_broker_never_answers(url, database):
     began = time.monotonic()
-    for number in range(50):
+    for number in range(30):
         assert post(url, b'{"n": %d}' % number).status_code == 202
-    # The message about each of them, if it were sent before the answer, would fail after a second or more.
-    assert time.monotonic() - began < 25
-    assert count(database, "webhook_logs") == 50
-    until(lambda: requests.get(f"{url}/readyz", timeout=5).json()["broker"] == "failing")
+    # A message about each of them, if it were sent before the answer, would fail after a second or more.
+    assert time.monotonic() - began < 20
+    assert count(database, "webhook_logs") == 30
     ready = requests.get(f"{url}/readyz", timeout=5)
     assert (ready.status_code, ready.json()["status"]) == (200, "ready")
 

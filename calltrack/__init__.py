@@ -1,1 +1,1 @@
-"""Every call from every call platform into your Postgres: once, correct, and provably complete."""
+"""Every call from every call platform into your Postgres: once, and correct."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from flask import Request, Response
-from flask.globals import request_ctx
+from flask import Request, Response, request
 from psycopg import Error
 
 from calltrack import log, registry
@@ -48,9 +47,8 @@ class Receiver:
 
     def receive(self, provider: str, account: str | None = None, event: str = "") -> Response:
         """Answer a POST at the door of this provider and account; `event` is what the door's path says it is about."""
-        post = request_ctx.request  # past the proxy, which costs at each use
         try:
-            landed = self._landed(post, provider, account, event)
+            landed = self._landed(request, provider, account, event)
         except RefuseDelivery as refusal:
             self._refusals.count(self._door(provider, account), refusal)
             return refused(refusal)

@@ -28,7 +28,7 @@ def seconds(text: str) -> float:
 
 #: settings that every account can have, whoever the provider is
 COMMON = (
-    Setting("max_retries", "how often a failed request is tried again", check=checks.between(1, 100)),
+    Setting("max_retries", "how often a failed request is tried again", check=checks.between(0, 100)),
     Setting("retry_delay", "seconds before the first retry; they double with each", check=seconds),
 )
 

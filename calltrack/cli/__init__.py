@@ -49,7 +49,7 @@ class Commands(click.Group):
 @click.group(cls=Commands)
 @click.version_option(package_name="calltrack")
 def calltrack() -> None:
-    """Every call from every call platform into your Postgres: once, correct, and provably complete."""
+    """Every call from every call platform into your Postgres: once, and correct."""
 
 
 def main() -> None:

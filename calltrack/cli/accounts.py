@@ -146,7 +146,7 @@ def enable(name: str) -> None:
 @accounts.command()
 @click.argument("name")
 def disable(name: str) -> None:
-    """Stop syncing the account; its calls stay."""
+    """Stop syncing the account, and refuse its webhooks; its calls stay."""
     _activate(name, active=False)
 
 

@@ -53,22 +53,15 @@ def list_(provider: str | None, most: int, as_json: bool) -> None:
         for run in found:
             click.echo(json.dumps(run))
         return
-    columns = (
-        "run_id",
-        "provider",
-        "account",
-        "mode",
-        "status",
-        "fetched",
-        "inserted",
-        "updated",
-        "rejected",
-        "seconds",
-    )
-    table = Table(*columns, "note")
+    columns = ("mode", "status", "fetched", "inserted", "updated", "rejected")
+    table = Table("run", "account", *columns, "seconds", box=None)
     for run in found:
-        table.add_row(*(str(run[name]) for name in columns), run["error"] or "")
+        numbers = [str(run[name]) for name in columns]
+        table.add_row(str(run["run_id"]), f"{run['provider']}/{run['account']}", *numbers, f"{run['seconds']:.0f}")
     Console().print(table)
+    for run in found:
+        if run["error"]:
+            click.echo(f"run {run['run_id']}: {run['error']}")
 
 
 @runs.command()

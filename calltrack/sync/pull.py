@@ -21,7 +21,7 @@ from calltrack.client.windows import Window
 from calltrack.db import accounts
 from calltrack.db.accounts import Account
 from calltrack.db.session import engine
-from calltrack.errors import CalltrackError, CredentialsRefused, EndlessPages, SliceTooLarge
+from calltrack.errors import CalltrackError, EndlessPages, FixConfiguration, SliceTooLarge
 from calltrack.mapping.times import moment
 from calltrack.provider import Calls, Context, Provider, Raw
 from calltrack.sync import runs
@@ -33,7 +33,7 @@ from calltrack.sync.plan import Axis, Mode, halves
 LEASE = timedelta(seconds=120)
 #: waits up to this long are a message with a delay; longer ones are left to the row
 LONGEST_DELAY = 60.0
-MAX_ATTEMPTS = 8
+MAX_RETRIES = 7
 #: pages with one and the same content in a slice before it counts as endless: a shift by a whole page may repeat one
 REPEATS = 3
 
@@ -47,7 +47,7 @@ WHERE page.id = :page_id AND page.state = 'pending' AND page.next_attempt_at <= 
   AND run.id = page.run_id AND run.state = 'running' AND slice.id = page.slice_id
   AND account.id = page.account_id AND account.is_active
   AND (account.blocked_until IS NULL OR account.blocked_until < now())
-RETURNING page.*, run.mode, run.axis, slice.since, slice.until, account.settings
+RETURNING page.*, run.mode, run.axis, slice.since, slice.until, account.settings, account.name AS account
 """)
 _LAND = text("""
 UPDATE sync_pages SET state = 'fetched', body = :body, body_digest = :digest,
@@ -105,7 +105,7 @@ class _Work:
 
     @property
     def most_attempts(self) -> int:
-        return int(self.account.settings.get("max_retries") or MAX_ATTEMPTS)
+        return int(self.account.settings.get("max_retries") or MAX_RETRIES) + 1
 
     @property
     def retry_delay(self) -> float:
@@ -124,10 +124,14 @@ class _Work:
 def fetch(page_id: int) -> Fetched:
     """Fetch one page, if it is still to be fetched and nobody else is at it."""
     with engine().begin() as connection:
-        work = _claim(connection, page_id)
-    if work is None:
+        page = connection.execute(_CLAIM, {"page_id": page_id, "lease": LEASE}).mappings().one_or_none()
+    if page is None:
         return Fetched()
-    with bound_contextvars(account=work.account.label, run_id=work.page["run_id"], page=work.page["number"]):
+    with bound_contextvars(account=f"{page['provider']}/{page['account']}", run_id=page["run_id"], page=page["number"]):
+        try:
+            work = _opened(page)
+        except CalltrackError as error:
+            return _fail(page, error)
         return _fetch(work)
 
 
@@ -140,16 +144,15 @@ def _fetch(work: _Work) -> Fetched:
         return _split(work)
     except CalltrackError as error:
         decision = decide(error, work.page["attempts"], work.most_attempts, base=work.retry_delay)
-        return _park(work, error, decision) if decision.kind == "retry" else _fail(work, error)
+        return _park(work, error, decision) if decision.kind == "retry" else _fail(work.page, error)
     return _land(work, answer, len(records), cursor)
 
 
-def _claim(connection: Connection, page_id: int) -> _Work | None:
-    page = connection.execute(_CLAIM, {"page_id": page_id, "lease": LEASE}).mappings().one_or_none()
-    if page is None:
-        return None
+def _opened(page: RowMapping) -> _Work:
+    """The claimed page with its account, opened. Raises `FixConfiguration` where a key is missing."""
     provider = registry.get(page["provider"])
-    account = accounts.get(connection, vault(), page["account_id"])
+    with engine().connect() as connection:
+        account = accounts.get(connection, vault(), page["account_id"])
     return _Work(page, account, provider, provider.calls(account.settings))
 
 
@@ -215,7 +218,7 @@ def _split(work: _Work) -> Fetched:
     parts = halves(work.window)
     if parts is None:
         return _fail(
-            work, SliceTooLarge("A single second holds more calls than the provider lets anyone page through.")
+            work.page, SliceTooLarge("A single second holds more calls than the provider lets anyone page through.")
         )
     run = {**work.page, "id": work.page["run_id"]}
     with engine().begin() as connection:
@@ -247,13 +250,11 @@ def _park(work: _Work, error: CalltrackError, decision: Decision) -> Fetched:
     )
 
 
-def _fail(work: _Work, error: CalltrackError) -> Fetched:
-    """Stop the run with the reason. Wrong credentials are noted with the account too: a person must mend them."""
-    page = work.page
+def _fail(page: RowMapping, error: CalltrackError) -> Fetched:
+    """Stop the run with the reason. What a person must mend is noted with the account too."""
     with engine().begin() as connection:
         connection.execute(_FAIL, {"page_id": page["id"], "reason": error.reason, "error": error.message})
         runs.fail(connection, page["run_id"], error.reason, error.message)
-        if isinstance(error, CredentialsRefused):
-            query = text("UPDATE provider_configs SET health = :error WHERE id = :id")
-            connection.execute(query, {"error": error.message, "id": work.account.id})
+        if isinstance(error, FixConfiguration):
+            accounts.set_health(connection, page["account_id"], error.message)
     return Fetched()

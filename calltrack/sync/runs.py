@@ -234,9 +234,20 @@ def start(
     registry.get(provider)
     with engine().begin() as connection:
         account_id = accounts.find_id(connection, provider, account)
+        _need_active(connection, account_id)
         run_id = queue(connection, account_id, provider, wanted, since, until)
     with engine().begin() as connection:
         return run_id, begin(connection, run_id)
+
+
+def _need_active(connection: Connection, account_id: UUID) -> None:
+    query = text("SELECT is_active, provider_type || '/' || name AS label FROM provider_configs WHERE id = :id")
+    account = connection.execute(query, {"id": account_id}).mappings().one()
+    if not account["is_active"]:
+        label = account["label"]
+        raise FixConfiguration(
+            f"The account {label} is disabled: `calltrack accounts enable {label}` lets it sync again."
+        )
 
 
 def _mode(mode: str) -> Mode:

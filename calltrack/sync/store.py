@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, text
@@ -12,7 +11,6 @@ from structlog.contextvars import bound_contextvars
 
 from calltrack import registry
 from calltrack.client.answer import Answer
-from calltrack.client.retry import backoff
 from calltrack.db.session import driver, engine
 from calltrack.model import Source
 from calltrack.provider import Context
@@ -20,7 +18,7 @@ from calltrack.sync import progress, rejects, runs
 from calltrack.sync.ingest import Outcome, ingest
 from calltrack.sync.observe import Door, observe
 
-MAX_ATTEMPTS = 8
+MAX_ATTEMPTS = 12
 
 _TAKE = text("""
 SELECT page.*, account.settings, account.name AS account
@@ -43,7 +41,8 @@ WHERE id = :run_id
 RETURNING *, EXISTS (SELECT FROM sync_slices WHERE run_id = sync_runs.id AND state = 'open') AS reading
 """)
 _FAILED = text("""
-UPDATE sync_pages SET attempts = attempts + 1, next_attempt_at = now() + :wait, hinted_at = now(), reason = :reason,
+UPDATE sync_pages SET attempts = attempts + 1, reason = :reason,
+    next_attempt_at = now() + least(2 ^ attempts, 300) * interval '1 second', hinted_at = now() - interval '1 hour',
     state = CASE WHEN attempts + 1 >= :most THEN 'failed' ELSE state END, error = :error
 WHERE id = :page_id AND state = 'fetched' RETURNING state, run_id, attempts
 """)
@@ -122,7 +121,7 @@ def _failed(page_id: int, error: Exception) -> None:
     """Note that storing failed for a reason of ours; after several tries the run stops with it."""
     note = {"reason": "store_failed", "error": f"Storing the page failed: {type(error).__name__}."}
     with engine().begin() as connection:
-        values = {"page_id": page_id, "wait": timedelta(seconds=backoff(1)), "most": MAX_ATTEMPTS, **note}
+        values = {"page_id": page_id, "most": MAX_ATTEMPTS, **note}
         page = connection.execute(_FAILED, values).mappings().one_or_none()
         if page is not None and page["state"] == "failed":
             runs.fail(connection, page["run_id"], **note)

@@ -206,7 +206,11 @@ def test_a_query_beside_a_signed_empty_body_is_let_in_unverified(app, account, d
     """The sender knows the secret, but its signature is the same for every query: it proves no word of this one."""
     answer = post(app, b"", f"{DOOR}?call_uuid=u1", signed(b""), content_type=None)
     assert answer.status_code == 202
-    assert row(database, "verified, signature") == {"verified": False, "signature": None}
+    assert row(database, "verified, signature, event_type") == {
+        "verified": False,
+        "signature": None,
+        "event_type": None,
+    }
 
 
 def test_a_query_needs_no_content_length(app, account):

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from calltrack.client.retry import decide
+from calltrack.db.credentials import Vault
 from calltrack.errors import FixConfiguration, TooManyRequests
 from calltrack.sync import pull, runs, schedule, store, sweep
 from calltrack.sync.hints import Step
@@ -109,7 +110,7 @@ def test_refused_credentials_stop_the_run_and_resuming_finishes_it(system):
 
 def test_a_failed_run_goes_on_where_it_stopped(system):
     world = system(habits="server_errors=1")
-    world.execute('UPDATE provider_configs SET settings = settings || \'{"max_retries": "1"}\'')
+    world.execute('UPDATE provider_configs SET settings = settings || \'{"max_retries": "0"}\'')
     run = world.sync("retreaver")
     assert (run["state"], run["reason"]) == ("failed", "provider_failed")
     world.sim.provider("retreaver").habits = world.sim.provider("retreaver").habits.parse("")
@@ -219,9 +220,10 @@ def test_calls_that_arrive_while_reading_do_not_hide_others(system):
 def test_a_long_wait_is_parked_in_its_row(system):
     world = system()
     _, hints = runs.start("retreaver", None, "full")
-    page = world.one("SELECT * FROM sync_pages WHERE id = :id", id=hints[0].id)
+    values = {"page_id": hints[0].id, "lease": pull.LEASE}
     with world.engine.begin() as connection:
-        work = pull._claim(connection, page["id"])
+        page = connection.execute(pull._CLAIM, values).mappings().one()
+    work = pull._opened(page)
     error = TooManyRequests(wait=3600)
     assert pull._park(work, error, decide(error, 1, 8)) == pull.Fetched()
     parked = world.one("SELECT *, next_attempt_at - now() AS wait FROM sync_pages WHERE id = :id", id=page["id"])
@@ -268,3 +270,20 @@ def test_an_account_that_is_disabled_is_left_alone(system):
     assert schedule.queue_due() == []
     assert pull.fetch(hints[0].id) == pull.Fetched()
     assert sweep.sweep(AT_ONCE) == []
+
+
+def test_a_missing_key_stops_the_run_and_says_so(system, monkeypatch):
+    world = system()
+    run_id, hints = runs.start("retreaver", None, "full")
+    monkeypatch.setattr(pull, "vault", lambda: Vault({"other": "another-key-of-32-characters-or-longer"}))
+    world.follow(hints)
+    run = world.run(run_id)
+    assert (run["state"], run["reason"]) == ("failed", "fix_configuration")
+    assert "'test'" in run["error"]
+
+
+def test_a_disabled_account_is_not_synced_and_says_so(system):
+    world = system()
+    world.execute("UPDATE provider_configs SET is_active = false")
+    with pytest.raises(FixConfiguration, match="accounts enable retreaver/default"):
+        runs.start("retreaver", None, "full")

@@ -10,7 +10,7 @@ import fcntl
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -32,12 +32,12 @@ class Settings:
     """The resolved settings. URLs are whole, with passwords: print them through `calltrack env`."""
 
     #: libpq form, as psycopg and psql take it; None: no server named and none embedded running
-    database_url: str | None
-    redis_url: str | None
+    database_url: str | None = field(repr=False)
+    redis_url: str | None = field(repr=False)
     #: where Celery's messages go: `CELERY_BROKER_URL`, by default `redis_url`
-    broker_url: str | None
+    broker_url: str | None = field(repr=False)
     #: key id → secret; the first one encrypts, all of them decrypt
-    secret_keys: Mapping[str, str]
+    secret_keys: Mapping[str, str] = field(repr=False)
     #: where embedded servers, keys and state files live: absolute
     home: Path
     #: the receiver's port
@@ -46,7 +46,7 @@ class Settings:
     #: "json", "console", or "": by where the log goes
     log_format: str
     #: the environment the settings were read from, `.env` included
-    environ: Mapping[str, str]
+    environ: Mapping[str, str] = field(repr=False)
 
     def needs(self, *names: str) -> None:
         """Raise `FixConfiguration`, naming every one of these settings that has no value, and what to do about it."""

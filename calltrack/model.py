@@ -9,7 +9,7 @@ A provider's record becomes a `CallRecord`; a `CallRecord` seen at some moment, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from decimal import Decimal
 from enum import IntEnum, StrEnum
@@ -151,7 +151,15 @@ class CallRecord:
         return STAGES.get(self.status, Finality.ENDED)
 
 
-@dataclass(slots=True, frozen=True)
+#: the fields of a `CallRecord` that merge one by one and stand in a column of the same name
+FIELDS = tuple(
+    each.name
+    for each in fields(CallRecord)
+    if each.name not in {"external_id", "metadata", "raw", "complete", "finality", "emptied"}
+)
+
+
+@dataclass(slots=True)
 class Observation:
     """One sight of one call: what was said, by which door, and when it was landed."""
 

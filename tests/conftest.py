@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from calltrack import config, registry
 from calltrack.config import SERVERS_LOCK, is_locked, resolve
 from calltrack.db import migrate, session
 from calltrack.db.tables import metadata
+from calltrack.embedded.launch import end_with_parent
 from calltrack.embedded.servers import Servers
 
 SECRET_KEYS = "test:a-key-of-32-characters-or-longer"
@@ -64,6 +66,8 @@ def pytest_configure() -> None:
     for name in [*SETTINGS, *PORTS, *(name for name in found if name.startswith(prefixes))]:
         os.environ[name] = ""
     os.environ["CALLTRACK_HOME"] = "/nonexistent"
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        end_with_parent(signal.SIGKILL)
 
 
 @pytest.fixture(scope="session")

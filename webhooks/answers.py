@@ -24,6 +24,13 @@ class NotLanded(RefuseDelivery):
     status = 503
 
 
+class CutOff(RefuseDelivery):
+    """The body stopped before its end."""
+
+    reason = "cut_off"
+    status = 408
+
+
 def answer(status: int, body: dict[str, Any]) -> Response:
     return Response(orjson.dumps(body), status, content_type="application/json")
 
@@ -31,7 +38,7 @@ def answer(status: int, body: dict[str, Any]) -> Response:
 def refused(refusal: RefuseDelivery) -> Response:
     """`{"error": a short word, "message": a sentence}`."""
     response = answer(refusal.status, {"error": refusal.reason, "message": refusal.message})
-    if refusal.status == NotLanded.status:
+    if isinstance(refusal, NotLanded):
         response.headers["Retry-After"] = str(RETRY_AFTER)
     return response
 

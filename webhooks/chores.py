@@ -41,7 +41,7 @@ class Chores:
         self.start()
         self._woken.set()
 
-    def stop(self, patience: float = 2.0) -> None:
+    def stop(self, patience: float = 1.0) -> None:
         """Do the chores a last time. A thread that hangs (a broker that never answers) is left behind."""
         self._stopped.set()
         self._woken.set()

@@ -6,7 +6,7 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from psycopg import Connection, Error, OperationalError
 from psycopg.abc import PQGen
@@ -98,9 +98,9 @@ class Connections:
 def quick_engine(url: str) -> Engine:
     """An engine for what the receiver reads aside from landing, as quick to give up."""
     engine = session.connect(url, pool_size=1)
-    event.listen(engine, "do_connect", _hurry)
+    event.listen(engine, "do_connect", _impatiently)
     return engine
 
 
-def _hurry(dialect: object, record: object, args: object, params: dict[str, object]) -> None:  # noqa: ARG001
-    params["connect_timeout"] = CONNECT_TIMEOUT
+def _impatiently(dialect: object, record: object, args: Any, params: Any) -> ImpatientConnection:  # noqa: ARG001
+    return ImpatientConnection.connect(*args, **{**params, "connect_timeout": CONNECT_TIMEOUT})

@@ -6,6 +6,7 @@ command line wins over this.
 
 from __future__ import annotations
 
+import logging
 import socket
 import struct
 import sys
@@ -45,6 +46,7 @@ control_socket_disable = True
 
 def on_starting(server: Any) -> None:  # noqa: ARG001
     log.setup(settings().log_format)
+    logging.getLogger("gunicorn.error").addFilter(worth_a_line)
 
 
 def when_ready(server: Any) -> None:
@@ -55,3 +57,8 @@ def when_ready(server: Any) -> None:
 def limit_silence(sock: socket.socket, seconds: float) -> None:
     timeval = struct.pack("ll", int(seconds), int(seconds % 1 * 1_000_000))
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
+
+
+def worth_a_line(record: logging.LogRecord) -> bool:
+    """Not a sender that fell silent: gunicorn writes a whole traceback about each."""
+    return not (record.exc_info and record.exc_info[0] is BlockingIOError)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 
 from flask import Request, Response, request
 from psycopg import Error
+from werkzeug.exceptions import ClientDisconnected
 
 from calltrack import log, registry
 from calltrack.db.accounts import Account
@@ -16,7 +18,7 @@ from calltrack.signatures import Signature
 from calltrack.sync import inbox
 from calltrack.sync.inbox import Delivery, Landed, event_type, land
 from webhooks.accounts import FRESH, FRESH_TO_REFUSE, Accounts
-from webhooks.answers import NotLanded, answer, refused
+from webhooks.answers import CutOff, NotLanded, answer, refused
 from webhooks.bell import Bell
 from webhooks.connections import Connections
 from webhooks.refusals import Refusals
@@ -84,7 +86,10 @@ class Receiver:
         if length > self._max_body:
             _drain(post, length)
             raise TooLarge
-        return post.get_data()
+        body = _received(post)
+        if len(body) != length:
+            raise CutOff
+        return body
 
     def _verified(
         self, post: Request, provider: str, name: str | None, webhook: Webhook, body: bytes
@@ -150,6 +155,14 @@ def _no_body(post: Request) -> bytes:
     return b""
 
 
+def _received(post: Request) -> bytes:
+    try:
+        return post.get_data()
+    except (OSError, ClientDisconnected):  # which of them depends on the server
+        raise CutOff from None
+
+
 def _drain(post: Request, length: int) -> None:
-    while length <= DRAIN and post.stream.read(65536):
-        pass
+    with suppress(OSError, ClientDisconnected):
+        while length <= DRAIN and post.stream.read(65536):
+            pass

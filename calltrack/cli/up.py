@@ -12,7 +12,7 @@ from types import FrameType
 
 import click
 
-from calltrack import accounts, registry
+from calltrack import accounts, log, registry
 from calltrack.accounts.seed import Seeded
 from calltrack.config import Settings, settings
 from calltrack.db import migrate
@@ -72,6 +72,7 @@ def stoppable() -> Iterator[Event]:
 def system(hurry: Event | None = None) -> Iterator[Supervisor]:
     """The whole system, running. Raises `FixConfiguration` where something is in its way."""
     found = settings()
+    log.setup(found.log_format)
     with alone_in(found.home):
         refuse_taken_ports(found)
         with Servers(found, alone=True, report=click.echo) as servers:

@@ -14,11 +14,11 @@ from psycopg import Cursor, sql
 from sqlalchemy.dialects.postgresql import dialect
 
 from calltrack.db.tables import calls
+from calltrack.model import FIELDS
 
 IDENTITY = ("id", "account_id", "provider", "external_id")
-_BOOKKEEPING = frozenset({"last_synced_at", "created_at", "updated_at"})
 #: the columns that a merge writes
-MERGED = tuple(column.name for column in calls.columns if column.name not in {*IDENTITY, *_BOOKKEEPING})
+MERGED = (*FIELDS, "metadata", "provider_data", "observations", "content_digest")
 
 #: Postgres' long type names → the names that psycopg knows
 _SHORT = {"timestamp with time zone": "timestamptz", "numeric(18, 6)": "numeric", "integer": "int4", "boolean": "bool"}

@@ -27,8 +27,8 @@ class Account:
         return self._runs([str(program), "--version"])
 
     def owns(self, path: Path) -> None:
-        """Make this account the owner of one path of ours."""
-        os.chown(path, self.uid, self.gid)
+        """Make this account the owner of one path of ours, and never of what a link there points at."""
+        os.chown(path, self.uid, self.gid, follow_symlinks=False)
 
     def _runs(self, command: list[str]) -> bool:
         """Tried for real: modes do not tell about access lists and mount options."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,15 +21,20 @@ LARGEST_LOG = 10_000_000
 
 def make_home(home: Path) -> None:
     """Make the folder, if it is not there. Root's can be passed through, as its servers run as another user."""
+    for folder in [*reversed(home.parents), home]:
+        if not folder.is_dir():
+            folder.mkdir()
+            folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
+
+
+@contextmanager
+def usable(home: Path) -> Iterator[None]:
+    """A block that says in a sentence what of the folder cannot be read or written, or that the disk is full."""
     try:
-        for folder in [*reversed(home.parents), home]:
-            if not folder.is_dir():
-                folder.mkdir()
-                folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
+        yield
     except OSError as error:
-        raise FixConfiguration(
-            f"{home} cannot be made ({error.strerror}): set CALLTRACK_HOME to a folder of yours."
-        ) from None
+        what, why = error.filename or home, error.strerror or error
+        raise FixConfiguration(f"{what} cannot be used ({why}): mend it, or set CALLTRACK_HOME.") from None
 
 
 def make_keys(home: Path) -> None:

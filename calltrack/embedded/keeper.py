@@ -16,12 +16,12 @@ from calltrack.embedded.home import Memory, recall, remember, write_private
 from calltrack.embedded.place import Place, find_place
 from calltrack.embedded.ports import free_port
 from calltrack.embedded.server import PortTaken, Server
-from calltrack.errors import CalltrackError, FixConfiguration
+from calltrack.errors import CalltrackError
 
 #: how often a port is looked for, when somebody takes the last one found before the server does
 PORT_TRIES = 3
 #: seconds between looks whether they live
-LOOK = 0.2
+LOOK = 0.1
 
 
 class Keeper:
@@ -42,7 +42,7 @@ class Keeper:
         self._thread = threading.Thread(target=self._live, name="embedded servers", daemon=True)
 
     def start(self) -> None:
-        """Return when all of them answer. Raises `FixConfiguration`."""
+        """Return when all of them answer. Raises `FixConfiguration`, and `OSError` about files in the home."""
         self._thread.start()
         try:
             self._started.result()
@@ -64,10 +64,6 @@ class Keeper:
     def _run(self) -> None:
         try:
             self._open()
-        except OSError as error:
-            self._started.set_exception(
-                FixConfiguration(f"The embedded servers cannot start in {self._home}: {error}.")
-            )
         except BaseException as error:  # noqa: BLE001 - raised where somebody waits for it
             self._started.set_exception(error)
         else:

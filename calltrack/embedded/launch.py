@@ -15,18 +15,23 @@ import signal
 import sys
 
 PR_SET_PDEATHSIG = 1
+# Now, as another user may not be able to read what it is made of.
+libc = ctypes.CDLL(None)
+
+
+def end_with_parent(death_signal: int) -> None:
+    """Have this process get the signal when the thread that started it ends. Does nothing where the kernel cannot."""
+    if sys.platform == "linux":
+        libc.prctl(PR_SET_PDEATHSIG, death_signal, 0, 0, 0)
 
 
 def main(parent: str, death_signal: str, uid: str, gid: str, *command: str) -> None:
-    # Loaded before the user changes: the new one may not be able to read the interpreter's files.
-    libc = ctypes.CDLL(None)
     if int(uid) >= 0:
         os.setgroups([])
         os.setgid(int(gid))
         os.setuid(int(uid))
-    if sys.platform == "linux":
-        # After the change of user, for that clears it.
-        libc.prctl(PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
+    # After the change of user, for that clears it.
+    end_with_parent(int(death_signal))
     if os.getppid() != int(parent):
         sys.exit("the parent ended before this could start")
     # Python ignores it, and exec would hand that down.

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from calltrack.embedded.home import make_home
+from calltrack.embedded.home import make_home, usable
 from calltrack.errors import FixConfiguration
 
 SYSTEM_LOCK = "up.lock"
@@ -55,9 +55,11 @@ class Lock:
 @contextmanager
 def alone_in(home: Path) -> Iterator[None]:
     """Within the block this is the only whole system (`up`, `demo`) of this home. Raises `FixConfiguration`."""
-    make_home(home)
     lock = Lock(home / SYSTEM_LOCK)
-    if not lock.take():
+    with usable(home):
+        make_home(home)
+        taken = lock.take()
+    if not taken:
         raise FixConfiguration(
             f"calltrack already runs in {home} (process {lock.holder}): "
             "stop it first, or set CALLTRACK_HOME to another folder."

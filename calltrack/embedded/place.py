@@ -57,21 +57,15 @@ def find_place(home: Path, home_id: str) -> Place:
 
 def shared_folder() -> Path:
     """SHARED, which every account may enter."""
-    try:
-        if not SHARED.is_dir():
-            SHARED.mkdir(parents=True)
-            SHARED.chmod(0o755)
-    except OSError as error:
-        raise FixConfiguration(
-            f"Root's files cannot be reached by the servers' account, and {SHARED} cannot be made ({error.strerror}): "
-            "run calltrack as an ordinary user, or set DATABASE_URL and REDIS_URL."
-        ) from None
+    if not SHARED.is_dir():
+        SHARED.mkdir(parents=True)
+        SHARED.chmod(0o755)
     return SHARED
 
 
 def _given(data: Path, account: Account) -> Path:
-    if not data.exists():
-        data.mkdir(mode=0o700)
+    data.mkdir(mode=0o700, exist_ok=True)
+    if data.stat().st_uid != account.uid:
         account.owns(data)
     return data
 

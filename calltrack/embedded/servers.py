@@ -8,7 +8,7 @@ from typing import Self
 
 from calltrack import config
 from calltrack.config import SERVERS_LOCK, Settings
-from calltrack.embedded.home import make_home, make_keys
+from calltrack.embedded.home import make_home, make_keys, usable
 from calltrack.embedded.keeper import Keeper
 from calltrack.embedded.lock import Lock
 from calltrack.embedded.postgres import Postgres
@@ -57,11 +57,13 @@ class Servers:
         """Raises `FixConfiguration`: what is in the way, in a sentence."""
         environ = self.settings.environ
         wanted = {kind: options for kind, options in self._options.items() if not environ.get(kind.variable)}
-        if wanted:
+        if not wanted:
+            return
+        with usable(self.settings.home):
             make_home(self.settings.home)
             if not self._join([kind.variable for kind in wanted]):
                 self._run(wanted)
-            self._look_again()
+        self._look_again()
 
     def stop(self) -> None:
         """Stop what was started here; what was joined goes on."""

@@ -19,7 +19,7 @@ from calltrack.embedded.child import Child, State
 
 #: seconds: to end in good order, and between looks whether they live
 GRACE = 10.0
-LOOK = 0.2
+LOOK = 0.1
 #: what the supervisor itself has to say stands under this name
 OWN_NAME = "calltrack"
 
@@ -50,6 +50,7 @@ class Supervisor:
         self._encoding = stream.encoding or "utf-8"
         self._printer = Printer(stream, width=max(map(len, names)))
         self._colours = dict(zip(names, colour.get_colours(), strict=False))
+        self._printing = threading.Lock()
         self._selector = selectors.DefaultSelector()
         self._stopping = threading.Event()
         self._hurry = hurry or threading.Event()
@@ -146,9 +147,10 @@ class Supervisor:
     def _print(self, name: str, lines: Iterable[bytes]) -> None:
         now = datetime.now().astimezone()
         try:
-            for line in lines:
-                text = line.decode(errors="replace").encode(self._encoding, "replace").decode(self._encoding)
-                self._printer.write(Message("line", text, now, name, self._colours[name]))
+            with self._printing:
+                for line in lines:
+                    text = line.decode(errors="replace").encode(self._encoding, "replace").decode(self._encoding)
+                    self._printer.write(Message("line", text, now, name, self._colours[name]))
         except OSError:  # nobody reads any more
             self._stopping.set()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from pathlib import Path
 
@@ -42,7 +43,8 @@ class Valkey(Server):
     def configuration(self) -> str:
         """Read from standard input, as everybody on the machine can see a command line."""
         ours = {"port": self.port, "requirepass": self.password, "dir": self.folder, "pidfile": self._pid_file}
-        return "".join(f'{name} "{value}"\n' for name, value in {**SETTINGS, **ours, **self.options}.items())
+        settings = {**SETTINGS, **ours, **self.options}
+        return "".join(f"{name} {json.dumps(str(value), ensure_ascii=False)}\n" for name, value in settings.items())
 
     def leftover(self) -> int | None:
         try:

@@ -20,19 +20,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from calltrack.model import CallRecord, Observation, Source
+from calltrack.model import FIELDS, Observation, Source
 
-#: the fields that merge one by one; the keys of `metadata` do too, as "metadata.<key>"
-FIELDS = tuple(
-    field.name
-    for field in fields(CallRecord)
-    if field.name not in {"external_id", "metadata", "raw", "complete", "finality", "emptied"}
-)
 VERIFIED_ONLY = frozenset({"revenue", "payout", "cost", "converted"})
+#: the keys of `metadata` merge one by one too, as "metadata.<key>"
 METADATA = "metadata."
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)

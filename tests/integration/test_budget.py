@@ -52,10 +52,10 @@ gaps = st.one_of(st.none(), st.just(0.0), st.floats(0, 0.2), st.floats(0, 3))
 delays = st.floats(0, JITTER)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     limit=st.sampled_from(["1/second", "3/second", "10/second", "50/second", "7/minute"]),
-    requests=st.lists(st.tuples(gaps, lanes, delays), min_size=20, max_size=120),
+    requests=st.lists(st.tuples(gaps, lanes, delays), min_size=15, max_size=60),
 )
 def test_no_window_sees_more_requests_than_the_limit(valkey, limit, requests):
     with redis.Redis.from_url(valkey.url) as client:
@@ -71,7 +71,7 @@ def test_no_window_sees_more_requests_than_the_limit(valkey, limit, requests):
     assert most_in_a_window(arrivals, parsed.period) <= parsed.count
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(requests=st.lists(st.tuples(st.floats(0, 2000), lanes), min_size=20, max_size=60))
 def test_no_hour_sees_more_requests_than_the_hourly_limit(valkey, requests):
     with redis.Redis.from_url(valkey.url) as client:
@@ -113,7 +113,7 @@ def test_a_live_request_passes_a_backfill_that_takes_all_it_can(broker, clock, l
 def test_a_lane_gives_way_while_one_before_it_is_busy(broker, clock):
     budget = budget_of(broker, clock, "10/second")
     waits, granted = dict.fromkeys((Lane.BACKFILL, Lane.INCREMENTAL), START), dict.fromkeys(Lane, 0)
-    while clock.now < START + 20:
+    while clock.now < START + 6:
         for lane, due in waits.items():
             if due <= clock.now:
                 wait = budget.take(lane)
@@ -121,7 +121,7 @@ def test_a_lane_gives_way_while_one_before_it_is_busy(broker, clock):
                 waits[lane] = clock.now + wait
         clock.now = max(min(waits.values()), math.nextafter(clock.now, math.inf))
     assert granted[Lane.BACKFILL] <= 3
-    assert granted[Lane.INCREMENTAL] > 150
+    assert granted[Lane.INCREMENTAL] > 45
 
 
 def test_all_limits_are_taken_or_none(broker, clock):
@@ -213,7 +213,7 @@ def test_without_a_clock_it_runs_on_the_servers_time(broker):
 def test_ten_processes_together_keep_the_limit_and_use_it(valkey, broker):
     """Each grant is stamped by the server, in one transaction with the grant: a slow machine cannot blur the count."""
     hammer = Path(__file__).with_name("hammer_budget.py")
-    subprocess.run([sys.executable, hammer, valkey.url, "10", "1.8"], check=True, timeout=30)
+    subprocess.run([sys.executable, hammer, valkey.url, "10", "1.6"], check=True, timeout=30)
     stamps = [moment for line in broker.lrange("stamps", 0, -1) for moment in json.loads(line)]
     assert most_in_a_window(stamps, 1.0) <= 50
     assert len(stamps) / (50 * (max(stamps) - min(stamps))) >= 0.85

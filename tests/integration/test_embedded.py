@@ -25,6 +25,8 @@ from calltrack.embedded import ports as ports_module
 from calltrack.embedded.home import MEMORY_FILE, recall
 from calltrack.embedded.place import find_place
 from calltrack.embedded.postgres import Postgres
+from calltrack.embedded.process import command_line, end, spawn
+from calltrack.embedded.server import ENVIRON
 from calltrack.embedded.servers import Servers
 from calltrack.embedded.valkey import Valkey
 from calltrack.errors import FixConfiguration
@@ -184,14 +186,13 @@ class TestRunning:
         with redis.Redis(port=valkey, retry=Retry(NoBackoff(), 0)) as client, pytest.raises(redis.AuthenticationError):
             client.ping()
 
-    @pytest.mark.usefixtures("servers")
-    def test_no_secret_can_be_read_by_others(self, home):
+    def test_no_secret_can_be_read_by_others(self, home, servers):
         for path in home.rglob("*"):
             if path.is_file():
                 assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
-        shown = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-        for settings in recall(home)["Postgres"], recall(home)["Valkey"]:
-            assert settings["password"] not in shown
+        for pid, name in zip(pids(servers), ("Postgres", "Valkey"), strict=True):
+            assert name.lower() in command_line(pid)
+            assert recall(home)[name]["password"] not in command_line(pid)
 
     def test_a_second_user_of_the_home_joins(self, home, servers):
         with run(home) as joined:
@@ -274,14 +275,16 @@ def test_a_port_taken_at_the_last_moment_is_given_up(home, monkeypatch):
 
 @pytest.mark.parametrize("whose", ["nobody", "a stranger"])
 def test_the_file_that_a_killed_postgres_left_is_no_hindrance(home, whose):
-    """After a restart of the machine, any process may have the number in it."""
-    ended = subprocess.Popen(["true"])
-    ended.wait()
-    pid = ended.pid if whose == "nobody" else os.getpid()
-    postgres = _place(home).data / "postgres"
-    (postgres / "postmaster.pid").write_text(f"{pid}\n{postgres}\n1\n1\n\n127.0.0.1\n0 0\nready   \n")
+    """After a restart of the machine any process may have the number in it, one of the same account even."""
+    where = _place(home)
+    stranger = spawn(["/bin/sleep", "60"], environ=ENVIRON, output=subprocess.DEVNULL, account=where.account)
+    if whose == "nobody":
+        end(stranger, signal.SIGKILL, 5)
+    text = f"{stranger.pid}\n{where.data}/postgres\n1\n1\n\n127.0.0.1\n0 0\nready   \n"
+    (where.data / "postgres" / "postmaster.pid").write_text(text)
     with run(home) as servers:
         assert answer(servers)
+    end(stranger, signal.SIGKILL, 5)
 
 
 def test_servers_that_outlived_their_parent_make_way(home):

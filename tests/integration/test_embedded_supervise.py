@@ -13,6 +13,7 @@ import pytest
 from calltrack.embedded import backoff
 from calltrack.embedded.backoff import Backoff
 from calltrack.embedded.child import State, for_shell
+from calltrack.embedded.process import command_line
 from calltrack.embedded.supervise import Supervisor
 
 ENVIRON = {"PATH": os.environ["PATH"], "GREETING": "hello"}
@@ -50,9 +51,8 @@ def lines(output, name):
 
 
 def is_gone(pid: int) -> bool:
-    """Whether nothing is left of it that could do anything."""
-    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
-    return not state or state.startswith("Z")
+    """Whether nothing is left of it that could do anything: what nobody took note of yet has no command line."""
+    return not command_line(pid)
 
 
 def test_lines_come_out_under_the_name_of_their_process(supervise, output):
@@ -139,13 +139,12 @@ def test_waiting_ends_with_the_processes(supervise):
 def test_nobody_reads_any_more(tmp_path):
     """As in `calltrack up | head -1`."""
     read, write = os.pipe()
-    with (
-        pytest.raises(BrokenPipeError),
-        os.fdopen(write, "w") as output,
-        Supervisor({"talking": "yes"}, ENVIRON, tmp_path, output=output) as supervisor,
-    ):
+    output = os.fdopen(write, "w")
+    with Supervisor({"talking": "yes"}, ENVIRON, tmp_path, output=output) as supervisor:
         os.close(read)
         assert supervisor.wait(20)
+    with pytest.raises(BrokenPipeError):
+        output.close()
 
 
 def test_letters_that_the_terminal_cannot_show_are_replaced(tmp_path):
@@ -158,6 +157,7 @@ def test_letters_that_the_terminal_cannot_show_are_replaced(tmp_path):
 RUN_FOR_EVER = """
 import os, sys
 from pathlib import Path
+from calltrack.embedded.process import command_line
 from calltrack.embedded.supervise import Supervisor
 with Supervisor({"web": "sh -c 'echo $$; exec sleep 600'"}, dict(os.environ), Path("/")) as supervisor:
     supervisor.wait()

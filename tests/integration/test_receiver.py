@@ -9,6 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from io import BytesIO
 from urllib.parse import urlsplit
 
 import pytest
@@ -17,6 +18,7 @@ from sqlalchemy import text
 from calltrack import registry
 from calltrack.db import accounts
 from calltrack.db.credentials import Vault
+from calltrack.errors import FixConfiguration
 from webhooks import connections
 from webhooks.app import create_app
 from webhooks.receiver import MAX_BODY
@@ -316,6 +318,12 @@ def test_the_limit_can_be_set(make, account, settings):
     assert refused(post(app, BODY + b" "), 413, "too_large")
 
 
+@pytest.mark.parametrize("text", ["0", "-1", "1 MB", "1e6"])
+def test_a_limit_that_is_none(make, settings, text):
+    with pytest.raises(FixConfiguration, match="WEBHOOK_MAX_BYTES"):
+        make(replace(settings, environ={**settings.environ, "WEBHOOK_MAX_BYTES": text}))
+
+
 @pytest.mark.parametrize("content_type", [None, "text/plain", "multipart/form-data; boundary=x"])
 def test_another_kind_of_body(app, account, content_type):
     assert refused(post(app, content_type=content_type), 415, "unsupported_body")
@@ -324,6 +332,25 @@ def test_another_kind_of_body(app, account, content_type):
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"a": "\xff"}', b"[" * 50_000])
 def test_an_unusable_body(app, account, body):
     assert refused(post(app, body), 422, "unusable_body")
+
+
+class Silent:
+    """The wire to a sender that says no more."""
+
+    def read(self, _=-1):
+        raise BlockingIOError
+
+
+@pytest.mark.parametrize("terminated", [True, False])
+@pytest.mark.parametrize("wire", [Silent(), BytesIO(b"{")])
+def test_a_body_that_stops_before_its_end(app, account, wire, terminated):
+    environ = {"CONTENT_LENGTH": "100", "wsgi.input": wire, "wsgi.input_terminated": terminated}
+    assert refused(app.test_client().post(DOOR, environ_overrides=environ), 408, "cut_off")
+
+
+def test_a_large_body_that_stops_before_its_end(app, account):
+    environ = {"CONTENT_LENGTH": str(MAX_BODY + 1), "wsgi.input": Silent()}
+    assert refused(app.test_client().post(DOOR, environ_overrides=environ), 413, "too_large")
 
 
 def test_a_forged_delivery_is_not_even_read(app, account):
@@ -385,6 +412,8 @@ class Wire:
         self.whole = True
 
     def silence(self):
+        """Let what is connected hang; nobody else gets through."""
+        self.whole = False
         self._flows.clear()
 
     def close(self):
@@ -478,8 +507,11 @@ def test_connections_that_died_are_replaced_without_anybody_noticing(wired, data
     assert post(wired, b'{"n": 99}').status_code == 202
 
 
-def test_a_postgres_that_answers_no_more(wired, wire, monkeypatch):
+@pytest.mark.parametrize("fresh", [0.0, 5.0])
+def test_a_postgres_that_answers_no_more(wired, wire, monkeypatch, fresh):
+    """Neither landing nor reading the accounts waits for it for long."""
     monkeypatch.setattr(connections, "PATIENCE", 0.2)
+    monkeypatch.setattr("webhooks.receiver.FRESH", fresh)
     wire.silence()
     began = time.monotonic()
     assert refused(post(wired, b'{"n": 1}'), 503, "not_landed")

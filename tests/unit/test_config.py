@@ -100,6 +100,12 @@ def test_keys_that_cannot_be_used(home, keys):
     assert SECRET not in told.value.message
 
 
+def test_settings_can_be_printed_without_their_secrets(home):
+    settings = found(home, DATABASE_URL=POSTGRES, REDIS_URL=VALKEY, CALLTRACK_SECRET_KEYS=f"k1:{SECRET}")
+    assert ":pw@" not in repr(settings)
+    assert SECRET not in repr(settings)
+
+
 def test_the_key_file_stands_in_for_the_variable(home):
     (home / KEYS_FILE).write_text(f"file:{SECRET}\n")
     assert found(home).secret_keys == {"file": SECRET}

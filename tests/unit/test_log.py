@@ -133,7 +133,7 @@ def test_what_is_masked_in_a_text_and_what_is_not(text, masked):
 
 def test_a_long_text_is_masked_in_no_time():
     """A pattern that goes back over the text for every letter would take minutes."""
-    for text in ("a" * 100_000, "api_key" * 5_000, "?" * 100_000, "://" * 30_000, "'" * 100_000, "secret: '" * 10_000):
+    for text in ("a" * 50_000, "api_key" * 5_000, "?" * 50_000, "://" * 15_000, "'" * 50_000, "secret: '" * 5_000):
         log.mask(text)
 
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calltrack.model import CallRecord, Observation, Source, Status
+from calltrack.sync.ingest import _Call, _seen_once, _staged_new
 from calltrack.sync.merge import Row, Stamp, changed, confirm, dump_stamps, load_stamps, merged, stamp_of
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -134,6 +135,12 @@ def test_seeing_a_call_unchanged_outweighs_what_was_landed_before():
     confirm(row, first.digest, at(3))
     assert merged([seen(disposition="no sale", landed=2)], row).values["disposition"] == "sale"
     assert merged([seen(disposition="no sale", landed=4)], row).values["disposition"] == "no sale"
+
+
+@given(observations())
+def test_the_short_way_for_calls_seen_once_gives_the_same_row(one):
+    call = _Call(UUID(int=5), [one])
+    assert _seen_once(call) in (None, _staged_new(call))
 
 
 def test_a_single_record_behind_a_row_needs_no_field_names():

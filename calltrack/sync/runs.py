@@ -36,7 +36,7 @@ _LOCKED = text("""
 SELECT run.*, account.settings, account.is_active, status.synced_until, now() AS now
 FROM sync_runs run JOIN provider_configs account ON account.id = run.account_id
 LEFT JOIN sync_status status ON status.account_id = run.account_id
-WHERE run.id = :run_id FOR UPDATE OF run, account
+WHERE run.id = :run_id FOR NO KEY UPDATE OF run, account
 """)
 _IN_THE_WAY = text("""
 SELECT id FROM sync_runs
@@ -118,7 +118,7 @@ def queue(
     if since and until and since >= until:
         raise FixConfiguration("The range is empty: --since must lie before --until.")
     wanted = {"account_id": account_id, "provider": provider, "mode": mode.value, "since": since, "until": until}
-    connection.execute(text("SELECT FROM provider_configs WHERE id = :id FOR UPDATE"), {"id": account_id})
+    connection.execute(text("SELECT FROM provider_configs WHERE id = :id FOR NO KEY UPDATE"), {"id": account_id})
     waiting = connection.execute(_QUEUED_ALIKE, wanted).scalar()
     return int(waiting or connection.execute(_QUEUE, wanted).scalar_one())
 

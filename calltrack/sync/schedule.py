@@ -18,7 +18,7 @@ from calltrack.sync.plan import Mode
 
 _DUE = text("""
 SELECT *, now() AS now FROM provider_configs
-WHERE is_active AND (next_full_at <= now() OR next_incremental_at <= now()) FOR UPDATE SKIP LOCKED
+WHERE is_active AND (next_full_at <= now() OR next_incremental_at <= now()) FOR NO KEY UPDATE SKIP LOCKED
 """)
 _NEXT = text("UPDATE provider_configs SET next_full_at = :full, next_incremental_at = :incremental WHERE id = :id")
 _OPEN = text("SELECT id FROM sync_runs WHERE account_id = :id AND mode = :mode AND state IN ('queued', 'running')")

@@ -32,6 +32,7 @@ def connect(url: str, *, pool_size: int = 10) -> Engine:
     return create_engine(
         _readable(url).set(drivername="postgresql+psycopg"),
         pool_pre_ping=True,
+        hide_parameters=True,  # an error must not carry what a row holds
         pool_size=pool_size,
         max_overflow=10,
         connect_args={"connect_timeout": 5, "options": "-c timezone=UTC", "application_name": "calltrack"},

@@ -8,6 +8,7 @@ from uuid import UUID
 import redis
 
 from calltrack import registry
+from calltrack.client import state
 from calltrack.client.breaker import Breaker
 from calltrack.client.budget import Budget, Limit
 from calltrack.client.session import Client
@@ -31,7 +32,7 @@ def valkey() -> redis.Redis:
     found = settings()
     found.needs("redis_url")
     assert found.redis_url is not None
-    return redis.Redis.from_url(found.redis_url, socket_timeout=0.5, socket_connect_timeout=0.5)
+    return state.connect(found.redis_url)
 
 
 def client_for(account: Account) -> Client:

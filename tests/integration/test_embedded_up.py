@@ -7,12 +7,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
 from sqlalchemy import select
 
 from calltrack import config
+from calltrack.accounts.seed import Seeded
 from calltrack.cli import up
 from calltrack.cli.env import env
 from calltrack.config import resolve
@@ -103,6 +105,13 @@ def test_a_signal_ends_the_block_and_a_later_one_is_a_hurry(number, monkeypatch)
             seen.append(hurry.is_set())
     assert seen == [False, True]
     assert signal.getsignal(number) is before
+
+
+@pytest.mark.parametrize("somebody_looks", [True, False])
+def test_a_secret_that_was_made_is_shown_to_a_person_only(monkeypatch, capsys, somebody_looks):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: somebody_looks, raising=False)
+    up.tell([Seeded(SimpleNamespace(label="retreaver/default"), "added", SECRET)])
+    assert (SECRET in capsys.readouterr().out) == somebody_looks
 
 
 def test_what_the_processes_write_is_for_machines_unless_somebody_reads_it(monkeypatch):

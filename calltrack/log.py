@@ -23,7 +23,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 MASK = "…"
 
 #: libraries that say too much: urllib3 logs each request with its query string
-QUIET = {"urllib3": logging.WARNING, "requests": logging.WARNING}
+QUIET = {"urllib3": logging.WARNING, "requests": logging.WARNING, "alembic.runtime.plugins": logging.WARNING}
 #: loggers that may bring handlers of their own, past this chain
 SELF_HANDLED = ("celery", "celery.task", "celery.redirected", "gunicorn.error", "gunicorn.access", "werkzeug")
 

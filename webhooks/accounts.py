@@ -63,8 +63,8 @@ class Accounts:
         return self._copy
 
     def _reload(self, fresh: float) -> None:
-        """One thread reloads; the others go on with the copy there is, and only wait where there is none."""
-        if not self._loading.acquire(blocking=self._copy is None):
+        """One thread reloads. The others go on with the copy there is; who has none, or would refuse by it, waits."""
+        if not self._loading.acquire(blocking=self._copy is None or fresh <= FRESH_TO_REFUSE):
             return
         try:
             if self._clock() - self._tried_at < min(fresh, FRESH_TO_REFUSE):

@@ -148,3 +148,33 @@ def test_nobody_waits_while_another_thread_reads(clock):
     assert accounts.find("acme", "west").name == "west"
     go_on.set()
     reader.join(10)
+
+
+def test_nobody_refuses_by_an_old_copy_while_a_new_one_is_being_read(clock):
+    """The account was added since the last look, and another thread is just reading it."""
+    postgres = Postgres(Account("west"))
+    accounts = copy_of(postgres, clock)
+    accounts.find("acme", "west")
+    clock.now += 60
+    postgres.accounts = (Account("west"), Account("east"))
+    reading, go_on = threading.Event(), threading.Event()
+
+    def slowly():
+        reading.set()
+        go_on.wait(10)
+        return Postgres.__call__(postgres)
+
+    accounts._load = slowly
+    first = threading.Thread(target=accounts.find, args=("acme", "west"))
+    first.start()
+    reading.wait(10)
+    found = []
+    second = threading.Thread(target=lambda: found.append(accounts.find("acme", "east").name))
+    second.start()
+    second.join(0.1)
+    assert second.is_alive()  # it waits, rather than to answer that there is no such account
+    go_on.set()
+    first.join()
+    second.join()
+    assert found == ["east"]
+    assert postgres.asked == 2

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from sqlalchemy import Connection, text
 
 from calltrack.cli.connection import database
@@ -54,7 +54,7 @@ def list_(provider: str | None, most: int, as_json: bool) -> None:
             click.echo(json.dumps(run))
         return
     columns = ("mode", "status", "fetched", "inserted", "updated", "rejected")
-    table = Table("run", "account", *columns, "seconds", box=None)
+    table = Table("run", Column("account", no_wrap=True), *columns, "seconds", box=None)
     for run in found:
         numbers = [str(run[name]) for name in columns]
         table.add_row(str(run["run_id"]), f"{run['provider']}/{run['account']}", *numbers, f"{run['seconds']:.0f}")

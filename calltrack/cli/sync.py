@@ -30,6 +30,9 @@ REPORTED = (
     "seconds",
 )
 
+#: seconds in which a worker that lives says so
+PATIENCE = 3.0
+
 
 def _time(ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | None:  # noqa: ARG001
     found = moment(value)
@@ -76,7 +79,7 @@ def sync(
 def _need_workers(wait: bool) -> None:
     from tasks import app  # noqa: PLC0415 - reading Celery's settings needs the servers' addresses
 
-    if not app.control.ping(timeout=3.0, limit=1):
+    if not app.control.ping(timeout=PATIENCE, limit=1):
         if wait:
             raise FixConfiguration(
                 "No worker is running, so nothing would happen: start the system with `calltrack up`."

@@ -12,8 +12,10 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 import pytest
 
+from calltrack import accounts
 from calltrack.config import resolve
 from calltrack.db import migrate, session
+from calltrack.db.credentials import Vault
 from calltrack.embedded.ports import answers, free_port
 from calltrack.embedded.procfile import ROOT, environ
 from calltrack.embedded.supervise import Supervisor
@@ -48,6 +50,21 @@ class System:
     def output(self):
         """All that the processes have said."""
         return self._output.getvalue()
+
+    def add_account(self, provider, name="default", **values):
+        engine = session.connect(self.settings.database_url)
+        with engine.begin() as connection:
+            accounts.add(
+                connection,
+                Vault(self.settings.secret_keys),
+                provider,
+                name=name,
+                api_url=self.sim.url(provider),
+                values={**self.sim.credentials(provider), **values},
+                webhook_secrets=[SECRET],
+                rate_limits=["1000/second"],
+            )
+        engine.dispose()
 
     def calltrack(self, *words, check=True):
         done = subprocess.run(
@@ -106,11 +123,8 @@ def system(settings):
         Supervisor(commands, environ(settings), ROOT, output=output) as supervisor,
     ):
         made = System(settings, sim, output)
-        for provider in ("retreaver", "convoso"):
-            pairs = [f"{name}={value}" for name, value in sim.credentials(provider).items()]
-            options = [word for pair in pairs for word in ("--set", pair)]
-            url = ("--api-url", sim.url(provider), "--webhook-secret", SECRET, "--rate-limit", "1000/second")
-            made.calltrack("accounts", "add", provider, *url, *options)
+        made.add_account("retreaver")
+        made.add_account("convoso")
         until(lambda: answers(settings.port) and "ready." in made.output)
         assert all(state.exit_code is None for state in supervisor.states.values()), made.output
         yield made

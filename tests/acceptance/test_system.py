@@ -12,12 +12,10 @@ WAITING = "SELECT count(*) FROM webhook_logs WHERE state = 'received'"
 IDS = "SELECT external_id FROM calls WHERE provider = %s"
 
 
-def test_a_sync_from_the_command_line_and_again(system):
-    first = system.sync("retreaver", "--full")
-    second = system.sync("retreaver", "--full")
-    assert list(first) == LIST
-    assert (first["status"], first["inserted"]) == ("completed", 150)
-    assert (second["status"], second["unchanged"], second["inserted"], second["updated"]) == ("completed", 150, 0, 0)
+def test_a_sync_from_the_command_line(system):
+    said = system.sync("retreaver", "--full")
+    assert list(said) == LIST
+    assert (said["status"], said["inserted"]) == ("completed", 150)
     stored = [row[0] for row in system.rows(IDS, "retreaver")]
     assert sorted(stored) == sorted(system.sim.provider("retreaver").ids())
 
@@ -45,8 +43,7 @@ def test_webhooks_of_all_kinds_become_rows(system, provider):
 
 
 def test_a_failed_sync_says_why_and_how_to_go_on(system):
-    wrong = ("--set", "api_key=not-to-be-seen-anywhere", "--api-url", system.sim.url("retreaver"))
-    system.calltrack("accounts", "add", "retreaver", "--name", "wrong", *wrong)
+    system.add_account("retreaver", "wrong", api_key="not-to-be-seen-anywhere")
     done = system.calltrack("sync", "retreaver", "--account", "wrong", "--full", "--wait", check=False)
     assert done.returncode == 1
     assert "credentials" in done.stderr

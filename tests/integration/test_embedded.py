@@ -238,10 +238,12 @@ def test_they_end_with_a_killed_parent(home):
     with subprocess.Popen(
         [sys.executable, "-c", RUN_FOR_EVER, *arguments], stdout=subprocess.PIPE, text=True
     ) as parent:
-        urls = [urlsplit(url) for url in parent.stdout.readline().split()]
-        assert len(urls) == 2
-        assert config.embedded_servers(home)["pid"] == parent.pid
-        parent.kill()
+        try:
+            urls = [urlsplit(url) for url in parent.stdout.readline().split()]
+            assert len(urls) == 2
+            assert config.embedded_servers(home)["pid"] == parent.pid
+        finally:
+            parent.kill()
     eventually(lambda: not any(map(listens, (url.port for url in urls))))
     assert (home / SERVERS_FILE).exists()
     assert config.embedded_servers(home) == {}

@@ -16,7 +16,7 @@ demo: .venv/ready  ## watch the whole system do its main job (KEEP=1: it stays u
 
 test: .venv/ready-test lint  ## check and test everything
 	@$(BIN)/coverage erase
-	@$(BIN)/pytest --numprocesses 2 --durations 5 --cov --cov-report= $(T)
+	@$(BIN)/pytest --numprocesses 2 --dist loadfile --durations 5 --cov --cov-report= $(T)
 	@$(BIN)/coverage report
 
 lint: .venv/ready-test  ## what needs no running: style, types, import directions

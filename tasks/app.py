@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import structlog
-from celery import Celery, signals
+from celery import Celery, Task, signals
+from celery.exceptions import SecurityWarning
+from sqlalchemy.exc import OperationalError
 
 from calltrack import log
 from calltrack.config import settings
 
-app = Celery("calltrack", config_source="celeryconfig")
+# Started by root, as in a container, workers are meant to run as root: messages are JSON, which runs nothing.
+warnings.filterwarnings("ignore", category=SecurityWarning)
+
+
+class Work(Task):
+    """A task of ours. While Postgres is away it fails in one line, without a traceback: the sweeper tries again."""
+
+    throws = (OperationalError,)
+
+
+app = Celery("calltrack", config_source="celeryconfig", task_cls=Work)
 
 
 @signals.setup_logging.connect

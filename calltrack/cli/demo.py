@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from threading import Event
 
 import click
 from rich.console import Console
@@ -46,8 +47,9 @@ console = Console(stderr=True, highlight=False)
 @click.option("--seed", default=1, show_default=True, help="The same seed makes the same calls.")
 def demo(keep: bool, records: int, webhooks: int, seed: int) -> None:
     """Start everything, sync simulated providers, send webhooks, and count every call. Exit code 0: all is there."""
-    fine = True
-    with up.stoppable(), Simulator(World(seed=seed, records=records), habits=DEMO) as sim, _system() as supervisor:
+    fine = False
+    world = World(seed=seed, records=records)
+    with up.stoppable() as hurry, Simulator(world, habits=DEMO) as sim, _system(hurry) as supervisor:
         names = list(sim.stand_ins)
         _add_accounts(sim, names)
         _wait_for_workers(supervisor)
@@ -68,7 +70,7 @@ def demo(keep: bool, records: int, webhooks: int, seed: int) -> None:
 
 
 @contextmanager
-def _system() -> Iterator[Supervisor]:
+def _system(hurry: Event) -> Iterator[Supervisor]:
     """The whole system in a home of its own: nothing that the environment names is touched."""
     _hide_environment()
     found = config.settings()
@@ -82,7 +84,7 @@ def _system() -> Iterator[Supervisor]:
         log = stack.enter_context((found.home / "log").open("w"))
         _say(f"Starting the receiver, workers, beat and Flower … (they write to {os.path.relpath(log.name)})")
         environ = up.child_environ(servers.settings)
-        supervisor = stack.enter_context(Supervisor(commands(), environ, ROOT, output=log))
+        supervisor = stack.enter_context(Supervisor(commands(), environ, ROOT, output=log, hurry=hurry))
         yield supervisor
         _say("Stopping …")
     _say(f"Done in {time.monotonic() - start:.0f} s.")

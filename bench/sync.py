@@ -200,9 +200,9 @@ def _check(place: Place, run: Mapping[str, Any], outcome: str) -> None:
 def _check_ids(place: Place) -> None:
     with engine().connect() as connection:
         stored = connection.execute(_IDS, {"account": place.account}).scalars().all()
-    missing, surplus = place.provider.ids - set(stored), len(stored) - len(place.provider.ids)
-    if missing or surplus:
-        raise SystemExit(f"{len(missing)} calls are missing, {surplus} too many: no time is worth telling.")
+    missing, surplus = len(place.provider.ids - set(stored)), len(set(stored) - place.provider.ids)
+    if missing or surplus or len(stored) != len(place.provider.ids):
+        raise SystemExit(f"{missing} calls are missing, {surplus} too many: no time is worth telling.")
 
 
 def _load(place: Place, seconds: float, watch: Watch) -> Load:

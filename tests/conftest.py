@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import pytest
 import redis
 from dotenv import dotenv_values
@@ -24,6 +25,11 @@ from calltrack.db import migrate, session
 from calltrack.db.tables import metadata
 from calltrack.embedded.launch import end_with_parent
 from calltrack.embedded.servers import Servers
+
+# Quick by default; `HYPOTHESIS_PROFILE=thorough` looks for longer. Slow machines are no fault of the code.
+hypothesis.settings.register_profile("quick", max_examples=30, deadline=None)
+hypothesis.settings.register_profile("thorough", max_examples=1000, deadline=None)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 SECRET_KEYS = "test:a-key-of-32-characters-or-longer"
 SETTINGS = ["DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "CALLTRACK_SECRET_KEYS", "CALLTRACK_LOG"]

@@ -19,7 +19,7 @@ def send(hints: Sequence[Hint]) -> None:
     now = [_signature(hint) for hint in hints if not hint.delay]
     try:
         if now:
-            group(now).apply_async()
+            (group(now) if len(now) > 1 else now[0]).apply_async()
         for hint in hints:
             if hint.delay:
                 _signature(hint).apply_async(countdown=hint.delay)

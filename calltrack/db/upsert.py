@@ -2,6 +2,9 @@
 
 All functions work on a psycopg cursor, inside the caller's transaction. Rows are staged and locked in the order of
 their ids, so that two writers never wait for each other in a circle.
+
+What reads or updates `calls` is planned anew each time (`prepare=False`): a plan that a session keeps from when the
+table was small reads the whole table, for every page, until Postgres analyzes it again.
 """
 
 from __future__ import annotations
@@ -108,12 +111,13 @@ FROM staged_calls s WHERE calls.id = s.id
 
 def digests(cursor: Cursor[Any], ids: Sequence[UUID]) -> dict[UUID, bytes | None]:
     """Which of these calls have a row, and the digest of the last complete record that it took in."""
-    return dict(cursor.execute("SELECT id, content_digest FROM calls WHERE id = ANY(%s)", [ids]).fetchall())
+    query = "SELECT id, content_digest FROM calls WHERE id = ANY(%s)"
+    return dict(cursor.execute(query, [ids], binary=True, prepare=False).fetchall())
 
 
 def lock(cursor: Cursor[Any], ids: Sequence[UUID]) -> dict[UUID, dict[str, Any]]:
     """Lock the rows of these calls until the transaction ends, in the order of their ids, and read them."""
-    rows = cursor.execute(_LOCK, [ids], binary=True).fetchall()
+    rows = cursor.execute(_LOCK, [ids], binary=True, prepare=False).fetchall()
     return {row[0]: dict(zip(MERGED, row[1:], strict=True)) for row in rows}
 
 
@@ -126,7 +130,7 @@ def insert(cursor: Cursor[Any], rows: Sequence[Staged]) -> set[UUID]:
 def update(cursor: Cursor[Any], rows: Sequence[Staged]) -> None:
     """Write these calls, whose rows are locked, with their entries in the change log."""
     _stage(cursor, rows)
-    cursor.execute(_UPDATE)
+    cursor.execute(_UPDATE, prepare=False)
 
 
 def _stage(cursor: Cursor[Any], rows: Sequence[Staged]) -> None:

@@ -116,9 +116,10 @@ def _seen_once(call: _Call) -> upsert.Staged | None:
     """What `_staged_new` gives for a call with one API record behind it, in a third of the time: most calls are so."""
     (one, *more) = call.observations
     record = one.record
-    if more or one.source is not Source.API_RECORD or record.emptied or not record.complete:
+    if more or one.source is not Source.API_RECORD or not record.complete:
         return None
-    rest = (record.metadata or None, record.raw, [[*stamp_of(one)]], one.digest)
+    stamp = [*stamp_of(one), sorted(record.emptied)] if record.emptied else [*stamp_of(one)]
+    rest = (record.metadata or None, record.raw, [stamp], one.digest)
     identity = (call.id, one.account_id, one.provider, record.external_id)
     return upsert.Staged(*identity, (*_FIELDS(record), *rest), one.page_id, one.delivery_id, None)
 

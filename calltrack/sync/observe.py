@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from hashlib import blake2b
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +21,7 @@ MAX_INTEGER = 2**31 - 1
 MAX_MONEY = Decimal(10) ** 12
 WHOLE = ("duration_seconds", "talk_seconds", "wrap_seconds", "ring_seconds", "hold_seconds")
 MONEY = ("revenue", "payout", "cost")
+_seconds, _amounts = attrgetter(*WHOLE), attrgetter(*MONEY)
 
 
 @dataclass(frozen=True)
@@ -75,15 +77,15 @@ def observe(records: Iterable[dict[str, Any]], mapper: Callable[[dict[str, Any]]
 
 def _observation(record: CallRecord, digest: bytes, door: Door) -> Observation:
     return Observation(
-        account_id=door.account_id,
-        provider=door.provider,
-        record=record,
-        source=door.source,
-        landed_at=door.landed_at,
-        digest=digest,
-        mapper_version=door.mapper_version,
-        page_id=door.page_id,
-        delivery_id=door.delivery_id,
+        door.account_id,
+        door.provider,
+        record,
+        door.source,
+        door.landed_at,
+        digest,
+        door.mapper_version,
+        door.page_id,
+        door.delivery_id,
     )
 
 
@@ -110,12 +112,10 @@ def checked(record: CallRecord) -> CallRecord:
     """The record, if the database can hold it. A mapping that lets nonsense through is caught here."""
     if not record.external_id.strip() or len(record.external_id) > MAX_ID:
         raise RejectRecord("The record has no usable id.", "no_id")
-    for name in WHOLE:
-        seconds = getattr(record, name)
+    for seconds in _seconds(record):
         if seconds is not None and not 0 <= seconds <= MAX_INTEGER:
-            raise RejectRecord(f"{name} is out of range.", "out_of_range")
-    for name in MONEY:
-        amount = getattr(record, name)
+            raise RejectRecord("A duration is out of range.", "out_of_range")
+    for amount in _amounts(record):
         if amount is not None and not (amount.is_finite() and abs(amount) < MAX_MONEY):
-            raise RejectRecord(f"{name} is out of range.", "out_of_range")
+            raise RejectRecord("An amount is out of range.", "out_of_range")
     return record

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import blake2b
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Connection, RowMapping, text
 from sqlalchemy.exc import IntegrityError
@@ -54,7 +55,8 @@ UPDATE sync_pages SET state = 'fetched', body = :body, body_digest = :digest,
     fetched_at = clock_timestamp(), hinted_at = now(), leased_until = NULL, reason = NULL, error = NULL
 WHERE id = :page_id AND state = 'pending'
 RETURNING id, (
-    SELECT count(*) FROM sync_pages same WHERE same.slice_id = sync_pages.slice_id AND same.body_digest = :digest)
+    SELECT count(*) FROM sync_pages same WHERE same.slice_id = sync_pages.slice_id
+        AND same.number > sync_pages.number - 50 AND same.body_digest = :digest)
 """)
 _EXHAUSTED = text("UPDATE sync_slices SET state = :state WHERE id = :slice_id")
 _EXPECT = text("""
@@ -125,14 +127,14 @@ def fetch(page_id: int) -> Fetched:
     """Fetch one page, if it is still to be fetched and nobody else is at it."""
     with engine().begin() as connection:
         page = connection.execute(_CLAIM, {"page_id": page_id, "lease": LEASE}).mappings().one_or_none()
-    if page is None:
+        account = _account(connection, page["account_id"]) if page else None
+    if page is None or account is None:
         return Fetched()
     with bound_contextvars(account=f"{page['provider']}/{page['account']}", run_id=page["run_id"], page=page["number"]):
-        try:
-            work = _opened(page)
-        except CalltrackError as error:
-            return _fail(page, error)
-        return _fetch(work)
+        if isinstance(account, CalltrackError):
+            return _fail(page, account)
+        provider = registry.get(page["provider"])
+        return _fetch(_Work(page, account, provider, provider.calls(account.settings)))
 
 
 def _fetch(work: _Work) -> Fetched:
@@ -148,12 +150,12 @@ def _fetch(work: _Work) -> Fetched:
     return _land(work, answer, len(records), cursor)
 
 
-def _opened(page: RowMapping) -> _Work:
-    """The claimed page with its account, opened. Raises `FixConfiguration` where a key is missing."""
-    provider = registry.get(page["provider"])
-    with engine().connect() as connection:
-        account = accounts.get(connection, vault(), page["account_id"])
-    return _Work(page, account, provider, provider.calls(account.settings))
+def _account(connection: Connection, account_id: UUID) -> Account | CalltrackError:
+    """The account, opened; or why it cannot be: a key is missing, say."""
+    try:
+        return accounts.get(connection, vault(), account_id)
+    except CalltrackError as error:
+        return error
 
 
 def _next(work: _Work, answer: Answer, records: list[Raw]) -> Cursor | None:

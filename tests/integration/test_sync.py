@@ -6,6 +6,7 @@ import orjson
 import pytest
 from sqlalchemy import text
 
+from calltrack import registry
 from calltrack.client.retry import decide
 from calltrack.db.credentials import Vault
 from calltrack.errors import FixConfiguration, TooManyRequests
@@ -223,7 +224,9 @@ def test_a_long_wait_is_parked_in_its_row(system):
     values = {"page_id": hints[0].id, "lease": pull.LEASE}
     with world.engine.begin() as connection:
         page = connection.execute(pull._CLAIM, values).mappings().one()
-    work = pull._opened(page)
+        account = pull._account(connection, page["account_id"])
+    provider = registry.get("retreaver")
+    work = pull._Work(page, account, provider, provider.calls({}))
     error = TooManyRequests(wait=3600)
     assert pull._park(work, error, decide(error, 1, 8)) == pull.Fetched()
     parked = world.one("SELECT *, next_attempt_at - now() AS wait FROM sync_pages WHERE id = :id", id=page["id"])

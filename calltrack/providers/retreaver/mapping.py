@@ -103,5 +103,9 @@ def _metadata(raw: Raw) -> dict[str, Any] | None:
 
 def _emptied(record: CallRecord) -> frozenset[str]:
     """The amounts that the API states as null: there is none, and one that was there before is withdrawn."""
-    raw, none = record.raw, [column for column in AMOUNTS if getattr(record, column) is None]
-    return frozenset(column for column in none if any(raw.get(name, "") is None for name in AMOUNTS[column]))
+    raw = record.raw
+    return frozenset(
+        column
+        for column, names in AMOUNTS.items()
+        if getattr(record, column) is None and any(raw.get(name, "") is None for name in names)
+    )

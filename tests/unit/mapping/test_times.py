@@ -9,6 +9,10 @@ from hypothesis import strategies as st
 
 from calltrack.mapping import epoch_ms, moment
 
+#: with digits of other scripts, blanks of all kinds, NUL and what lies beyond 16 bits. Not all of Unicode: making
+#: up its tables takes longer than all other tests
+TEXT = st.text("aZ09 .,:+-[]'\"\t\n\x00é٣\u00a0\u2028\u200b\u0663½²中😀", max_size=9)
+
 NEW_YORK = ZoneInfo("America/New_York")
 ZONES = st.sampled_from(
     [
@@ -79,7 +83,7 @@ def test_local_time_is_what_the_zone_says(wall, zone):
 
 
 @settings(deadline=None)
-@given(st.text() | st.from_regex(r"[0-9]{4}-[0-9]{2}-[0-9]{2}.[0-9:.]+(Z|[+-][0-9:]+)?"), ZONES)
+@given(TEXT | st.text("0123456789-:.TZ+ ", max_size=32), ZONES)
 def test_no_text_breaks_it(value, zone):
     assert (moment(value, zone) or datetime.now(UTC)).tzinfo is UTC
 

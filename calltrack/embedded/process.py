@@ -24,10 +24,11 @@ def spawn(
     account: Account | None = None,
     directory: Path = Path("/"),
     text: str = "",
+    umask: int = -1,
 ) -> subprocess.Popen[bytes]:
     """Start a program in a session of its own. It reads `text`, and gets `death_signal` if this thread ends before it.
 
-    `account`: whom it runs as (root only); None: whoever we are.
+    `account`: whom it runs as (root only); None: whoever we are. `umask`: for the files it makes; -1: as ours.
     """
     uid, gid = (account.uid, account.gid) if account else (-1, -1)
     launcher = [sys.executable, "-I", "-S", launch.__file__]
@@ -39,6 +40,7 @@ def spawn(
         env=dict(environ),
         cwd=directory,
         start_new_session=True,
+        umask=umask,
     )
     _feed(process, text)
     return process

@@ -105,6 +105,7 @@ class Server(ABC):
                 death_signal=self.stop_signal,
                 account=self.place.account,
                 text=self.configuration(),
+                umask=0o077,
             )
             return log.tell()
 

@@ -80,6 +80,15 @@ provider_configs = Table(
     moment("blocked_until"),
     #: the last fault that needs a person: null while all is well
     Column("health", Text),
+    #: "live", or "shadow": landed and mapped, but written to `shadow_calls`
+    Column("mode", Text, nullable=False, server_default=text("'live'")),
+    #: null, or the mapper ("candidate") whose reading is written to `shadow_calls` beside the live one
+    Column("shadow_mapper", Text),
+    #: networks that deliveries may come from, "203.0.113.0/24"; empty: any
+    Column("allowed_ips", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    #: how often the newest bucket of the completeness ledger is checked, and when next; null: not checked
+    Column("reconcile_every", Interval, nullable=False, server_default=text("'5 minutes'")),
+    moment("next_reconcile_at"),
     moment("created_at", now=True),
     moment("updated_at", now=True),
     UniqueConstraint("provider_type", "name"),
@@ -173,10 +182,15 @@ webhook_logs = Table(
     Column("dedup_key", LargeBinary, nullable=False, unique=True),
     count("repeats"),
     Column("call_id", Uuid),
+    #: how often it was replayed, and by which operation last
+    count("replays"),
+    Column("operation_id", BigInteger),
     moment("received_at", now=True),
     moment("processed_at"),
     Index("ix_webhook_logs_waiting", "provider", "next_attempt_at", postgresql_where=text("state = 'received'")),
     Index("ix_webhook_logs_account_received", "account_id", "received_at"),
+    Index("ix_webhook_logs_call_id", "call_id", postgresql_where=text("call_id IS NOT NULL")),
+    Index("ix_webhook_logs_dead", "account_id", "id", postgresql_where=text("state IN ('failed', 'rejected')")),
 )
 
 #: Deliveries that were refused at the door, counted by the hour: a flood fills a counter, not a table.
@@ -187,6 +201,8 @@ webhook_refusals = Table(
     Column("door", Text, primary_key=True),
     Column("reason", Text, primary_key=True),
     count("refusals"),
+    #: the first few of the hour: {"at", "source", "detail"}
+    Column("samples", JSONB, nullable=False, server_default=text("'[]'")),
 )
 
 #: One sync of one account over one range. state: queued → running → completed | failed | cancelled
@@ -351,4 +367,166 @@ provider_tracking_numbers = Table(
     moment("created_at", now=True),
     moment("updated_at", now=True),
     UniqueConstraint("account_id", "external_id"),
+)
+
+#: What was asked to be done to data, bit by bit: a replay, a remap. state: running → completed | failed | cancelled
+operations = Table(
+    "operations",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("account_id", Uuid, ForeignKey("provider_configs.id", ondelete="CASCADE")),
+    #: what was asked for: never a secret
+    Column("arguments", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("state", Text, nullable=False, server_default=text("'running'")),
+    #: how far it is, in a form that only the kind understands: written in the transaction that did the work
+    Column("position", JSONB, nullable=False, server_default=text("'{}'")),
+    count("total"),
+    count("done"),
+    #: what became of what was done, by name
+    Column("counts", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("reason", Text),
+    Column("error", Text),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    moment("next_attempt_at", now=True),
+    moment("created_at", now=True),
+    moment("progressed_at", now=True),
+    moment("finished_at"),
+    Index("ix_operations_running", "id", postgresql_where=text("state = 'running'")),
+)
+
+#: The completeness ledger: an account's calls of one stretch of time, at the provider and here, side by side.
+ledger_buckets = Table(
+    "ledger_buckets",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    account_column(),
+    Column("provider", Text, nullable=False),
+    Column("since", DateTime(timezone=True), nullable=False),
+    Column("until", DateTime(timezone=True), nullable=False),
+    #: how often it was checked, when last, and when next; null: no more by itself
+    count("checks"),
+    moment("checked_at"),
+    moment("next_check_at"),
+    #: the run that reads the provider's list for a check that is under way
+    Column("run_id", BigInteger),
+    Column("repair", Boolean, nullable=False, server_default=text("true")),
+    Column("reason", Text),
+    #: ids at the provider, and each of them in one of the states, as of the last check
+    count("reported"),
+    count("stored"),
+    count("rejected"),
+    count("excluded"),
+    count("pending"),
+    count("gone"),
+    count("mismatched"),
+    count("unexplained"),
+    #: ids that a check found missing or different, and repaired, ever
+    count("repaired"),
+    #: of the sorted ids that the provider reported
+    Column("ids_digest", LargeBinary),
+    moment("created_at", now=True),
+    UniqueConstraint("account_id", "since", "until"),
+    Index("ix_ledger_buckets_due", "next_check_at", postgresql_where=text("next_check_at IS NOT NULL")),
+    Index("ix_ledger_buckets_run_id", "run_id", postgresql_where=text("run_id IS NOT NULL")),
+)
+
+#: The ids of a bucket that are not simply stored, as of its last check.
+ledger_ids = Table(
+    "ledger_ids",
+    metadata,
+    Column("bucket_id", BigInteger, ForeignKey("ledger_buckets.id", ondelete="CASCADE"), primary_key=True),
+    Column("external_id", Text, primary_key=True),
+    #: rejected | excluded | pending | gone | mismatched | unexplained
+    Column("state", Text, nullable=False),
+    #: why, or which fields differ
+    Column("reason", Text),
+    Column("fields", ARRAY(Text)),
+    Column("repaired", Boolean, nullable=False, server_default=text("false")),
+    moment("seen_at", now=True),
+)
+
+#: What the pages of a check that is under way showed. Emptied when the check is settled.
+ledger_sightings = Table(
+    "ledger_sightings",
+    metadata,
+    Column("bucket_id", BigInteger, ForeignKey("ledger_buckets.id", ondelete="CASCADE"), primary_key=True),
+    Column("external_id", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("reason", Text),
+    Column("fields", ARRAY(Text)),
+    Column("repaired", Boolean, nullable=False, server_default=text("false")),
+    moment("started_at"),
+)
+
+#: How late calls become visible, and change, at an account: a histogram of seconds in powers of two.
+call_lateness = Table(
+    "call_lateness",
+    metadata,
+    Column("account_id", Uuid, ForeignKey("provider_configs.id", ondelete="CASCADE"), primary_key=True),
+    #: "visible" or "changed"
+    Column("kind", Text, primary_key=True),
+    #: calls that were up to this many seconds late, and more than half as many
+    Column("seconds", BigInteger, primary_key=True),
+    count("calls"),
+)
+
+#: How many deliveries came, and how many calls polling found first, hour by hour.
+arrivals = Table(
+    "arrivals",
+    metadata,
+    Column("account_id", Uuid, ForeignKey("provider_configs.id", ondelete="CASCADE"), primary_key=True),
+    Column("hour", DateTime(timezone=True), primary_key=True),
+    count("deliveries"),
+    count("polled"),
+)
+
+#: What somebody should look at. Open while closed_at is null.
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("account_id", Uuid, ForeignKey("provider_configs.id", ondelete="CASCADE")),
+    Column("kind", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("details", JSONB, nullable=False, server_default=text("'{}'")),
+    moment("opened_at", now=True),
+    moment("last_seen_at", now=True),
+    moment("closed_at"),
+    Index("uq_alerts_open", "account_id", "kind", unique=True, postgresql_where=text("closed_at IS NULL")),
+)
+
+#: What `calls` would be: by an account in shadow mode, by a candidate mapper, by a remap. Columns as in `calls`.
+shadow_calls = Table(
+    "shadow_calls",
+    metadata,
+    *(
+        Column(
+            column.name,
+            column.type,
+            *(ForeignKey(key.target_fullname, ondelete=key.ondelete) for key in column.foreign_keys),
+            primary_key=column.primary_key,
+            nullable=column.nullable,
+            server_default=column.server_default.arg if column.server_default is not None else None,  # type: ignore[attr-defined]
+        )
+        for column in calls.columns
+    ),
+    UniqueConstraint("account_id", "external_id"),
+)
+
+#: Every change of configuration and every operation on data: append-only, each row sealed with the one before.
+audit_log = Table(
+    "audit_log",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", DateTime(timezone=True), nullable=False),
+    #: who: "cli root@host", "task calltrack.tick", …
+    Column("actor", Text, nullable=False),
+    #: what: "account.added", "webhooks.replayed", …
+    Column("action", Text, nullable=False),
+    #: what it was done to: "retreaver/default", …
+    Column("subject", Text, nullable=False),
+    Column("details", JSONB, nullable=False, server_default=text("'{}'")),
+    #: SHA-256 over the row and the previous row's hash
+    Column("hash", LargeBinary, nullable=False),
 )

@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from calltrack import accounts
 from calltrack.sync import deliveries, pull, runs, store
-from calltrack.sync.connections import vault
+from calltrack.sync.connections import valkey, vault
 from calltrack.sync.hints import Step
 from simulator import Habits, Simulator, World
 
@@ -58,6 +58,12 @@ class System:
         if fetched.landed:
             store.store(hint.id)
         return fetched.hints
+
+    def wait_no_longer(self):
+        """Let all that was put aside be due now, and the breakers forget."""
+        valkey().flushall()
+        self.execute("UPDATE provider_configs SET blocked_until = NULL")
+        self.execute("UPDATE sync_pages SET next_attempt_at = now(), hinted_at = now() - interval '1 day'")
 
     def run(self, run_id):
         return self.one("SELECT * FROM sync_runs WHERE id = :id", id=run_id)

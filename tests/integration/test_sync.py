@@ -89,6 +89,10 @@ def test_faults_of_the_provider_only_delay(system, provider):
     world = system(habits="server_errors=0.2, html_answers=0.1, cut_json=0.1, cut_connections=0.1")
     world.execute('UPDATE provider_configs SET settings = settings || \'{"max_retries": "100"}\'')
     run = world.sync(provider)
+    while run["state"] == "running":  # the breaker opened
+        world.wait_no_longer()
+        world.follow(sweep.sweep(AT_ONCE))
+        run = world.run(run["id"])
     assert run["state"] == "completed"
     world.assert_complete(provider)
 

@@ -73,64 +73,78 @@ DELETE FROM staged_calls
     .as_bytes()
 )
 _COPY = sql.SQL("COPY staged_calls ({}) FROM STDIN (FORMAT BINARY)").format(_names(_STAGED)).as_bytes()
-_LOCK = (
-    sql.SQL("SELECT id, {} FROM calls WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE")
-    .format(_names(MERGED))
-    .as_bytes()
-)
 
-_INSERT = (
-    sql.SQL("""
+
+class Table:
+    """A table of calls. What is written to `calls` is logged in `call_events`; to `shadow_calls` it is not."""
+
+    def __init__(self, name: str, *, logged: bool) -> None:
+        self.logged = logged
+        self._digests = _statement("SELECT id, content_digest FROM {table} WHERE id = ANY(%s)", name)
+        self._lock = _statement(_LOCK, name)
+        self._insert = _statement(_INSERT if logged else _INSERT_UNLOGGED, name)
+        self._update = _statement((_LOG if logged else "") + _UPDATE, name)
+
+    def digests(self, cursor: Cursor[Any], ids: Sequence[UUID]) -> dict[UUID, bytes | None]:
+        """Which of these calls have a row, and the digest of the last complete record that it took in."""
+        return dict(cursor.execute(self._digests, [ids], binary=True, prepare=False).fetchall())
+
+    def lock(self, cursor: Cursor[Any], ids: Sequence[UUID]) -> dict[UUID, dict[str, Any]]:
+        """Lock the rows of these calls until the transaction ends, in the order of their ids, and read them."""
+        rows = cursor.execute(self._lock, [ids], binary=True, prepare=False).fetchall()
+        return {row[0]: dict(zip(MERGED, row[1:], strict=True)) for row in rows}
+
+    def insert(self, cursor: Cursor[Any], rows: Sequence[Staged]) -> set[UUID]:
+        """Insert these calls with their entries in the change log. Returns the ids that had no row before."""
+        _stage(cursor, rows)
+        return {row[0] for row in cursor.execute(self._insert, binary=True)}
+
+    def update(self, cursor: Cursor[Any], rows: Sequence[Staged]) -> None:
+        """Write these calls, whose rows are locked, with their entries in the change log."""
+        _stage(cursor, rows)
+        cursor.execute(self._update, prepare=False)
+
+
+def _statement(template: str, table: str) -> bytes:
+    parts = {
+        "table": sql.Identifier(table),
+        "columns": _names((*IDENTITY, *MERGED)),
+        "merged": _names(MERGED),
+        "values": _names(MERGED, "s."),
+    }
+    return sql.SQL(template).format(**parts).as_bytes()
+
+
+_LOCK = "SELECT id, {merged} FROM {table} WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
+_INSERT_UNLOGGED = """
+INSERT INTO {table} ({columns}) SELECT {columns} FROM staged_calls ORDER BY id
+ON CONFLICT DO NOTHING RETURNING id
+"""
+_INSERT = """
 WITH new AS (
-    INSERT INTO calls ({columns}) SELECT {columns} FROM staged_calls ORDER BY id
+    INSERT INTO {table} ({columns}) SELECT {columns} FROM staged_calls ORDER BY id
     ON CONFLICT DO NOTHING RETURNING id
 ), logged AS (
     INSERT INTO call_events (call_id, account_id, event, page_id, delivery_id)
     SELECT s.id, s.account_id, 'inserted', s.page_id, s.delivery_id FROM staged_calls s JOIN new USING (id)
 )
 SELECT id FROM new
-""")
-    .format(columns=_names((*IDENTITY, *MERGED)))
-    .as_bytes()
-)
-
-_UPDATE = (
-    sql.SQL("""
+"""
+_LOG = """
 WITH logged AS (
     INSERT INTO call_events (call_id, account_id, event, changed, page_id, delivery_id)
     SELECT id, account_id, 'updated', changed, page_id, delivery_id FROM staged_calls WHERE changed IS NOT NULL
 )
-UPDATE calls SET ({columns}) = ROW({values}),
-    updated_at = CASE WHEN s.changed IS NULL THEN calls.updated_at ELSE now() END, last_synced_at = now()
-FROM staged_calls s WHERE calls.id = s.id
-""")
-    .format(columns=_names(MERGED), values=_names(MERGED, "s."))
-    .as_bytes()
-)
+"""
+_UPDATE = """
+UPDATE {table} SET ({merged}) = ROW({values}), last_synced_at = now(),
+    updated_at = CASE WHEN s.changed IS NULL THEN {table}.updated_at ELSE now() END
+FROM staged_calls s WHERE {table}.id = s.id
+"""
 
-
-def digests(cursor: Cursor[Any], ids: Sequence[UUID]) -> dict[UUID, bytes | None]:
-    """Which of these calls have a row, and the digest of the last complete record that it took in."""
-    query = "SELECT id, content_digest FROM calls WHERE id = ANY(%s)"
-    return dict(cursor.execute(query, [ids], binary=True, prepare=False).fetchall())
-
-
-def lock(cursor: Cursor[Any], ids: Sequence[UUID]) -> dict[UUID, dict[str, Any]]:
-    """Lock the rows of these calls until the transaction ends, in the order of their ids, and read them."""
-    rows = cursor.execute(_LOCK, [ids], binary=True, prepare=False).fetchall()
-    return {row[0]: dict(zip(MERGED, row[1:], strict=True)) for row in rows}
-
-
-def insert(cursor: Cursor[Any], rows: Sequence[Staged]) -> set[UUID]:
-    """Insert these calls with their entries in the change log. Returns the ids that had no row before."""
-    _stage(cursor, rows)
-    return {row[0] for row in cursor.execute(_INSERT, binary=True)}
-
-
-def update(cursor: Cursor[Any], rows: Sequence[Staged]) -> None:
-    """Write these calls, whose rows are locked, with their entries in the change log."""
-    _stage(cursor, rows)
-    cursor.execute(_UPDATE, prepare=False)
+CALLS = Table("calls", logged=True)
+#: what `calls` would be
+SHADOW = Table("shadow_calls", logged=False)
 
 
 def _stage(cursor: Cursor[Any], rows: Sequence[Staged]) -> None:

@@ -20,7 +20,7 @@ from psycopg import Cursor, DataError
 from calltrack.db import upsert
 from calltrack.model import FIELDS, Observation, Source, call_id
 from calltrack.sync import confirmations
-from calltrack.sync.merge import METADATA, Row, changed, confirm, dump_stamps, load_stamps, merged, stamp_of
+from calltrack.sync.merge import METADATA, Row, changed, confirm, disown, dump_stamps, load_stamps, merged, stamp_of
 
 
 @dataclass
@@ -53,35 +53,43 @@ class _Call:
     observations: list[Observation]
 
 
-def ingest(cursor: Cursor[Any], batch: Sequence[Observation]) -> Outcome:
-    """Let a batch of observations flow into `calls`. What Postgres refuses is isolated; the rest goes through."""
+def ingest(
+    cursor: Cursor[Any], batch: Sequence[Observation], *, thorough: bool = False, target: upsert.Table = upsert.CALLS
+) -> Outcome:
+    """Let a batch of observations flow into `calls`. What Postgres refuses is isolated; the rest goes through.
+
+    `thorough`: compare each one with its row, also where the row took it in before: this mends damaged rows. Shadow
+    calls are always compared so, because pages confirm nothing about them.
+    """
     cursor.execute("SAVEPOINT batch")
     try:
-        return _ingest(cursor, batch)
+        return _ingest(cursor, batch, target, thorough=thorough or not target.logged)
     except DataError as error:
         cursor.execute("ROLLBACK TO SAVEPOINT batch")
         if len(batch) == 1:
             return Outcome(refused=[(batch[0], type(error).__name__)])
     half = len(batch) // 2
-    outcome = ingest(cursor, batch[:half])
-    outcome += ingest(cursor, batch[half:])
+    outcome = ingest(cursor, batch[:half], thorough=thorough, target=target)
+    outcome += ingest(cursor, batch[half:], thorough=thorough, target=target)
     return outcome
 
 
-def _ingest(cursor: Cursor[Any], batch: Sequence[Observation]) -> Outcome:
+def _ingest(cursor: Cursor[Any], batch: Sequence[Observation], target: upsert.Table, *, thorough: bool) -> Outcome:
     calls = _by_call(batch)
     outcome = Outcome(duplicates=len(batch) - len(calls))
     if not calls:
         return outcome
     confirmations.guard(cursor, batch)
-    known = upsert.digests(cursor, [call.id for call in calls])
+    known = target.digests(cursor, [call.id for call in calls])
     new = [call for call in calls if call.id not in known]
-    old = [call for call in calls if call.id in known and not _said_before(call, known[call.id], outcome)]
-    inserted = _insert(cursor, new)
+    old = [call for call in calls if call.id in known]
+    if not thorough:
+        old = [call for call in old if not _said_before(call, known[call.id], outcome)]
+    inserted = _insert(cursor, new, target)
     outcome.inserted = len(inserted)
     outcome.touched.extend(inserted)
     late = [call for call in new if call.id not in inserted]
-    _merge(cursor, sorted([*old, *late], key=lambda call: call.id), outcome)
+    _merge(cursor, sorted([*old, *late], key=lambda call: call.id), outcome, target, thorough=thorough)
     return outcome
 
 
@@ -102,9 +110,9 @@ def _said_before(call: _Call, digest: bytes | None, outcome: Outcome) -> bool:
     return True
 
 
-def _insert(cursor: Cursor[Any], calls: Sequence[_Call]) -> set[UUID]:
+def _insert(cursor: Cursor[Any], calls: Sequence[_Call], target: upsert.Table) -> set[UUID]:
     rows = [_seen_once(call) or _staged_new(call) for call in calls]
-    return upsert.insert(cursor, rows) if rows else set()
+    return target.insert(cursor, rows) if rows else set()
 
 
 def _staged_new(call: _Call) -> upsert.Staged:
@@ -127,19 +135,22 @@ def _seen_once(call: _Call) -> upsert.Staged | None:
 _FIELDS = attrgetter(*FIELDS)
 
 
-def _merge(cursor: Cursor[Any], calls: Sequence[_Call], outcome: Outcome) -> None:
+def _merge(
+    cursor: Cursor[Any], calls: Sequence[_Call], outcome: Outcome, target: upsert.Table, *, thorough: bool
+) -> None:
     """Merge these calls, which have rows, into them."""
     if not calls:
         return
-    locked = upsert.lock(cursor, [call.id for call in calls])
-    seen = confirmations.later(cursor, [one for call in calls for one in call.observations], list(locked))
+    locked = target.lock(cursor, [call.id for call in calls])
+    told = [one for call in calls for one in call.observations]
+    seen = confirmations.later(cursor, told, list(locked)) if target.logged else {}
     writes = []
     for call in calls:
         columns = locked[call.id]
         before = _row(columns)
         if call.id in seen and columns["content_digest"]:
             confirm(before, columns["content_digest"], seen[call.id])
-        after = merged(call.observations, before)
+        after = merged(call.observations, _mended(before, call) if thorough else before)
         names = changed(before, after)
         outcome.updated += bool(names)
         outcome.unchanged += not names
@@ -149,7 +160,15 @@ def _merge(cursor: Cursor[Any], calls: Sequence[_Call], outcome: Outcome) -> Non
         if names or after.stamps != before.stamps or digest != columns["content_digest"]:
             writes.append(_staged(call, after, names, digest))
     if writes:
-        upsert.update(cursor, writes)
+        target.update(cursor, writes)
+
+
+def _mended(row: Row, call: _Call) -> Row:
+    """The row without what it ascribes to these observations and they do not say."""
+    mended = Row(dict(row.values), dict(row.stamps))
+    for observation in call.observations:
+        disown(mended, observation)
+    return mended
 
 
 def _row(columns: dict[str, Any]) -> Row:

@@ -87,7 +87,7 @@ def merge(row: Row, observation: Observation) -> None:
         return
     for name, value in fields.items():
         before = row.stamps.get(name)
-        if before is None or stamp > before:
+        if before is None or stamp >= before:  # the same one told again mends a value that was damaged
             row.values[name] = value
             row.stamps[name] = stamp
 
@@ -98,6 +98,14 @@ def merged(observations: Iterable[Observation], row: Row | None = None) -> Row:
     for observation in observations:
         merge(result, observation)
     return result
+
+
+def disown(row: Row, observation: Observation) -> None:
+    """Drop what the row ascribes to this observation, although it says nothing of the kind: somebody else wrote it."""
+    stamp, fields = stamp_of(observation), said(observation)
+    for name in [name for name, given in row.stamps.items() if given == stamp and name not in fields]:
+        del row.stamps[name]
+        row.values.pop(name, None)
 
 
 def confirm(row: Row, digest: bytes, seen_at: datetime) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy import insert, text
 
 from calltrack.db.session import driver
 from calltrack.db.tables import provider_configs, sync_pages, sync_runs, sync_slices
+from calltrack.db.upsert import SHADOW
 from calltrack.model import CallRecord, Observation, Source, Status, call_id
 from calltrack.sync.ingest import ingest
 from calltrack.sync.merge import merged
@@ -176,3 +177,25 @@ def test_two_writers_at_once_end_with_the_same_rows(database, account, told, dat
             name: expected.get(name) for name in ("disposition", "revenue", "status")
         }
     assert {row["external_id"] for row in rows(database)} == {one.record.external_id for one in told}
+
+
+def test_a_damaged_row_is_mended_by_telling_it_again_thoroughly(database, account):
+    told = seen("a", disposition="sale", revenue=Decimal(5), **version(1))
+    take_in(database, told)
+    with database.begin() as connection:
+        connection.execute(text("UPDATE calls SET disposition = 'no', revenue = NULL, buyer = 'somebody'"))
+    assert take_in(database, told).unchanged == 1  # a sync sees by the digest that it has been here
+    with database.begin() as connection, driver(connection).cursor() as cursor:
+        assert ingest(cursor, [told], thorough=True).updated == 1
+    row = rows(database)[0]
+    assert (row["disposition"], row["revenue"], row["buyer"]) == ("sale", Decimal(5), None)
+
+
+def test_shadow_calls_leave_calls_and_the_change_log_alone(database, account):
+    with database.begin() as connection, driver(connection).cursor() as cursor:
+        assert ingest(cursor, [seen("a", **version(1))], target=SHADOW).inserted == 1
+        assert ingest(cursor, [seen("a", disposition="sale", **version(2))], target=SHADOW).updated == 1
+    assert rows(database) == []
+    with database.connect() as connection:
+        assert connection.scalar(text("SELECT disposition FROM shadow_calls")) == "sale"
+        assert connection.scalar(text("SELECT count(*) FROM call_events")) == 0

@@ -272,6 +272,8 @@ sync_pages = Table(
     moment("leased_until"),
     #: when a message about it was last sent
     moment("hinted_at", now=True),
+    #: since when the provider has been failing at it
+    moment("failing_since"),
     Column("reason", Text),
     Column("error", Text),
     #: zlib-compressed body, byte for byte

@@ -22,7 +22,7 @@ from calltrack.client.windows import Window
 from calltrack.db import accounts
 from calltrack.db.accounts import Account
 from calltrack.db.session import engine
-from calltrack.errors import CalltrackError, EndlessPages, FixConfiguration, SliceTooLarge
+from calltrack.errors import CalltrackError, EndlessPages, FixConfiguration, SliceTooLarge, TryLater
 from calltrack.mapping.times import moment
 from calltrack.provider import Calls, Context, Provider, Raw
 from calltrack.sync import runs
@@ -34,7 +34,12 @@ from calltrack.sync.plan import Axis, Mode, halves
 LEASE = timedelta(seconds=120)
 #: waits up to this long are a message with a delay; longer ones are left to the row
 LONGEST_DELAY = 60.0
+#: and from this many seconds on the run says what it waits for
+NOTEWORTHY = 5.0
 MAX_RETRIES = 7
+#: a provider that fails at everything is asked again this often (seconds), for so long, before a run is stopped
+OUTAGE_WAIT = 60.0
+LONGEST_OUTAGE = timedelta(hours=24)
 #: pages with one and the same content in a slice before it counts as endless: a shift by a whole page may repeat one
 REPEATS = 3
 
@@ -52,7 +57,8 @@ RETURNING page.*, run.mode, run.axis, slice.since, slice.until, account.settings
 """)
 _LAND = text("""
 UPDATE sync_pages SET state = 'fetched', body = :body, body_digest = :digest,
-    fetched_at = clock_timestamp(), hinted_at = now(), leased_until = NULL, reason = NULL, error = NULL
+    fetched_at = clock_timestamp(), hinted_at = now(), leased_until = NULL, failing_since = NULL,
+    reason = NULL, error = NULL
 WHERE id = :page_id AND state = 'pending'
 RETURNING id, (
     SELECT count(*) FROM sync_pages same WHERE same.slice_id = sync_pages.slice_id
@@ -65,8 +71,17 @@ UPDATE sync_runs SET expected = coalesce(expected, 0) + :total WHERE id = (SELEC
 """)
 _PARK = text("""
 UPDATE sync_pages SET next_attempt_at = now() + :wait, hinted_at = now() + :hint, leased_until = NULL,
+    failing_since = CASE WHEN :uncounted = 0 THEN coalesce(failing_since, now()) ELSE failing_since END,
     attempts = attempts - :uncounted, reason = :reason, error = :error
 WHERE id = :page_id AND state = 'pending'
+""")
+#: what a run waits for is to be seen in its row; the next page that is stored clears it
+_WAITS = text("UPDATE sync_runs SET reason = :reason, error = :error WHERE id = :run_id AND state = 'running'")
+#: whether the provider fails at everything, and not just at this page, and does so not for ever
+_OUTAGE = text("""
+SELECT coalesce(failing_since, now()) > now() - :longest AND NOT EXISTS (
+    SELECT FROM sync_pages other WHERE other.account_id = page.account_id AND other.fetched_at > page.failing_since)
+FROM sync_pages page WHERE id = :page_id
 """)
 _BLOCK = text(
     "UPDATE provider_configs SET blocked_until = greatest(blocked_until, now() + :wait) WHERE id = :account_id"
@@ -146,7 +161,9 @@ def _fetch(work: _Work) -> Fetched:
         return _split(work)
     except CalltrackError as error:
         decision = decide(error, work.page["attempts"], work.most_attempts, base=work.retry_delay)
-        return _park(work, error, decision) if decision.kind == "retry" else _fail(work.page, error)
+        if decision.kind == "retry" or (isinstance(error, TryLater) and _outage(work.page)):
+            return _park(work, error, decision)
+        return _fail(work.page, error)
     return _land(work, answer, len(records), cursor)
 
 
@@ -230,9 +247,17 @@ def _split(work: _Work) -> Fetched:
         return Fetched(hints=tuple(runs.open_slice(connection, run, part) for part in parts))
 
 
+def _outage(page: RowMapping) -> bool:
+    with engine().connect() as connection:
+        return bool(connection.execute(_OUTAGE, {"page_id": page["id"], "longest": LONGEST_OUTAGE}).scalar())
+
+
 def _park(work: _Work, error: CalltrackError, decision: Decision) -> Fetched:
-    """Put the page aside until it may work: in its row, and for short waits with a delayed hint beside it."""
-    page, wait = work.page, decision.wait
+    """Put the page aside until it may work: in its row, and for short waits with a delayed hint beside it.
+
+    A page that ran out of tries in an outage is parked as well: the run goes on by itself when the provider is back.
+    """
+    page, wait = work.page, decision.wait if decision.kind == "retry" else OUTAGE_WAIT
     delayed = wait if wait <= LONGEST_DELAY else 0.0
     parked = {
         "page_id": page["id"],
@@ -242,6 +267,9 @@ def _park(work: _Work, error: CalltrackError, decision: Decision) -> Fetched:
     }
     with engine().begin() as connection:
         connection.execute(_PARK, {**parked, "reason": error.reason, "error": error.message})
+        if wait >= NOTEWORTHY:
+            told = {"run_id": page["run_id"], "reason": error.reason, "error": f"Parked: {error.message}"}
+            connection.execute(_WAITS, told)
         if wait > LONGEST_DELAY and not decision.counts:
             connection.execute(_BLOCK, {"wait": parked["wait"], "account_id": work.account.id})
     logger.info("page parked", reason=error.reason, wait=round(wait, 3), attempts=page["attempts"])

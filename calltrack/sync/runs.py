@@ -53,7 +53,7 @@ INSERT INTO sync_pages (run_id, slice_id, account_id, provider, number, cursor)
 VALUES (:run_id, :slice_id, :account_id, :provider, :number, CAST(:cursor AS jsonb)) RETURNING id
 """)
 _FINISH = text("""
-UPDATE sync_runs run SET state = 'completed', finished_at = now(), progressed_at = now()
+UPDATE sync_runs run SET state = 'completed', finished_at = now(), progressed_at = now(), reason = NULL, error = NULL
 WHERE id = :run_id AND state = 'running'
   AND NOT EXISTS (SELECT FROM sync_slices WHERE run_id = run.id AND state = 'open')
   AND NOT EXISTS (SELECT FROM sync_pages WHERE run_id = run.id AND state <> 'stored')
@@ -96,6 +96,7 @@ WHERE id IN (
 """)
 _REOPEN_PAGES = text("""
 UPDATE sync_pages SET attempts = 0, next_attempt_at = now(), hinted_at = now(), reason = NULL, error = NULL,
+    failing_since = NULL,
     state = CASE WHEN state <> 'failed' THEN state WHEN body IS NULL THEN 'pending' ELSE 'fetched' END
 WHERE run_id = :run_id AND state <> 'stored' RETURNING id, provider, number, run_id, state
 """)

@@ -36,7 +36,8 @@ WHERE id = :page_id
 _COUNTED = text("""
 UPDATE sync_runs SET pages = pages + :pages, progressed_at = now(), fetched = fetched + :fetched,
     inserted = inserted + :inserted, updated = updated + :updated, unchanged = unchanged + :unchanged,
-    rejected = rejected + :rejected, duplicates = duplicates + :duplicates
+    rejected = rejected + :rejected, duplicates = duplicates + :duplicates,
+    reason = CASE WHEN state <> 'running' THEN reason END, error = CASE WHEN state <> 'running' THEN error END
 WHERE id = :run_id
 RETURNING *, EXISTS (SELECT FROM sync_slices WHERE run_id = sync_runs.id AND state = 'open') AS reading
 """)

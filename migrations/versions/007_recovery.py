@@ -35,6 +35,7 @@ def upgrade() -> None:
         sa.Column("finished_at", MOMENT),
     )
     op.create_index("ix_operations_running", "operations", ["id"], postgresql_where=sa.text("state = 'running'"))
+    op.add_column("sync_pages", sa.Column("failing_since", sa.DateTime(timezone=True)))
     op.add_column("webhook_logs", _count("replays"))
     op.add_column("webhook_logs", sa.Column("operation_id", sa.BigInteger))
     op.create_index(
@@ -59,6 +60,7 @@ def downgrade() -> None:
     op.drop_index("ix_webhook_logs_call_id", "webhook_logs")
     op.drop_column("webhook_logs", "operation_id")
     op.drop_column("webhook_logs", "replays")
+    op.drop_column("sync_pages", "failing_since")
     op.drop_table("operations")
 
 

@@ -113,12 +113,39 @@ def test_refused_credentials_stop_the_run_and_resuming_finishes_it(system):
     assert noted["health"] == run["error"]
 
 
-def test_a_failed_run_goes_on_where_it_stopped(system):
+def test_an_outage_parks_the_run_which_goes_on_by_itself(system):
     world = system(habits="server_errors=1")
     world.execute('UPDATE provider_configs SET settings = settings || \'{"max_retries": "0"}\'')
     run = world.sync("retreaver")
+    for _ in range(3):  # it is asked again, and fails again
+        world.wait_no_longer()
+        world.follow(sweep.sweep(AT_ONCE))
+    run = world.run(run["id"])
+    assert (run["state"], run["reason"]) == ("running", "provider_failed")
+    assert run["error"].startswith("Parked: ")
+    world.sim.provider("retreaver").habits = world.sim.provider("retreaver").habits.parse("")
+    world.wait_no_longer()
+    world.follow(sweep.sweep(AT_ONCE))
+    run = world.run(run["id"])
+    assert (run["state"], run["reason"], run["error"]) == ("completed", None, None)
+    world.assert_complete("retreaver")
+
+
+@pytest.mark.parametrize("spoilt", ["a page beside it was answered", "it has lasted too long"])
+def test_no_outage_is_waited_for_where_only_one_page_fails_or_for_ever(system, spoilt):
+    world = system(habits="server_errors=1")
+    world.execute('UPDATE provider_configs SET settings = settings || \'{"max_retries": "0"}\'')
+    run = world.sync("retreaver")
+    if spoilt == "it has lasted too long":
+        world.execute("UPDATE sync_pages SET failing_since = now() - interval '25 hours'")
+    else:
+        world.execute("UPDATE sync_pages SET fetched_at = now() WHERE id = (SELECT max(id) FROM sync_pages)")
+    world.wait_no_longer()
+    world.follow(sweep.sweep(AT_ONCE))
+    run = world.run(run["id"])
     assert (run["state"], run["reason"]) == ("failed", "provider_failed")
     world.sim.provider("retreaver").habits = world.sim.provider("retreaver").habits.parse("")
+    world.wait_no_longer()
     world.follow(runs.resume_run(run["id"]))
     assert world.run(run["id"])["state"] == "completed"
     world.assert_complete("retreaver")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from calltrack.mapping.times import moment
-from calltrack.sync import runs, schedule
-from calltrack.sync.pull import fetch
-from calltrack.sync.store import store
+from calltrack.sync import runs
+from calltrack.sync.pull import fetch_on
+from calltrack.sync.store import store_on
 from tasks.app import app
 from tasks.hints import send
 
@@ -38,13 +38,12 @@ def cancel_run(run_id: int) -> None:
 
 @app.task(name="calltrack.fetch_page")
 def fetch_page(page_id: int, provider: str) -> None:  # noqa: ARG001 - the route reads the provider
-    """Fetch a page. Storing it comes next in the chain, and does nothing where the page did not land."""
-    send(fetch(page_id).hints)
+    """Fetch a page, and those behind it while they come at once. Storing them comes next in the chain."""
+    for hints in fetch_on(page_id):
+        send(hints)
 
 
 @app.task(name="calltrack.store_page")
 def store_page(page_id: int, provider: str) -> None:  # noqa: ARG001 - the route reads the provider
-    """Store a fetched page; after a run's last one, begin what waited for it."""
-    stored = store(page_id)
-    if stored is not None and stored.completed:
-        send(schedule.begin_queued(stored.run["account_id"]))
+    """Store a page, and what else of its run is fetched; after a run's last page, begin what waited for it."""
+    send(store_on(page_id))

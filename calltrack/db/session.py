@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import time
 from functools import cache, partial
-from typing import cast
+from typing import Any, cast
 
 import psycopg
 from psycopg.rows import TupleRow
-from sqlalchemy import URL, Connection, Engine, create_engine, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DisconnectionError
 
 from calltrack.config import settings
 from calltrack.errors import FixConfiguration
+
+#: seconds for which a connection that worked is taken to work still: asking first costs a round trip for every page
+FRESH = 1.0
 
 
 @cache
@@ -26,17 +30,33 @@ def engine() -> Engine:
 def connect(url: str, *, pool_size: int = 10) -> Engine:
     """An engine on this database (libpq URL), in UTC.
 
-    Connections are checked before each use, so that a server that was restarted goes unnoticed.
+    Connections that were idle are checked before they are used, so that a server that was restarted goes unnoticed.
     Raises `FixConfiguration` where the URL cannot be read.
     """
-    return create_engine(
+    made = create_engine(
         _readable(url).set(drivername="postgresql+psycopg"),
-        pool_pre_ping=True,
         hide_parameters=True,  # an error must not carry what a row holds
         pool_size=pool_size,
         max_overflow=10,
         connect_args={"connect_timeout": 5, "options": "-c timezone=UTC", "application_name": "calltrack"},
     )
+    event.listen(made, "checkin", _note_use)
+    event.listen(made, "checkout", _ping_the_idle)
+    return made
+
+
+def _note_use(connection: object, record: Any) -> None:  # noqa: ARG001 - SQLAlchemy calls it so
+    record.info["used_at"] = time.monotonic()
+
+
+def _ping_the_idle(connection: Any, record: Any, proxy: object) -> None:  # noqa: ARG001
+    if time.monotonic() - record.info.get("used_at", time.monotonic()) < FRESH:
+        return
+    try:
+        connection.execute("")
+        connection.rollback()
+    except psycopg.OperationalError:
+        raise DisconnectionError from None  # SQLAlchemy tries the next one
 
 
 def driver(connection: Connection) -> psycopg.Connection[TupleRow]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 import zlib
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from hashlib import blake2b
 from typing import Any
@@ -30,6 +32,9 @@ from calltrack.sync.connections import client_for, vault
 from calltrack.sync.hints import Hint, Step
 from calltrack.sync.plan import Axis, Mode, halves
 
+#: seconds that one message may keep a worker fetching, and how often it then says that pages want storing
+GOING_ON = 1.0
+TELLING = 0.1
 #: a fetch that takes longer than this is taken for dead, and the page may be claimed again
 LEASE = timedelta(seconds=120)
 #: waits up to this long are a message with a delay; longer ones are left to the row
@@ -136,6 +141,25 @@ class _Work:
             return {**self.calls.changes.extra, **pages}
         zone = Context(self.account.settings).zone
         return {**self.calls.filter.params(self.window, zone), **pages}
+
+
+def fetch_on(page_id: int, seconds: float = GOING_ON) -> Iterator[Sequence[Hint]]:
+    """Fetch a page, and for so long those behind it, while they come at once: a message for each would cost as much as
+    fetching it does. Yields hints when they are due: that pages want storing, and last those for the pages left.
+    """
+    told = began = time.monotonic()
+    hints = fetch(page_id).hints
+    while (following := _at_once(hints)) and time.monotonic() < began + seconds:
+        hints = fetch(following.id).hints
+        if time.monotonic() > told + TELLING:
+            told = time.monotonic()
+            yield [replace(following, step=Step.STORE)]
+    yield hints
+
+
+def _at_once(hints: Sequence[Hint]) -> Hint | None:
+    """The one page that may be fetched next, without waiting."""
+    return hints[0] if len(hints) == 1 and hints[0].step is Step.FETCH and not hints[0].delay else None
 
 
 def fetch(page_id: int) -> Fetched:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 import zlib
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, text
+from sqlalchemy import Connection, RowMapping, TextClause, text
 from structlog.contextvars import bound_contextvars
 
 from calltrack import registry
@@ -14,17 +15,27 @@ from calltrack.client.answer import Answer
 from calltrack.db.session import driver, engine
 from calltrack.model import Source
 from calltrack.provider import Context
-from calltrack.sync import progress, rejects, runs
+from calltrack.sync import progress, rejects, runs, schedule
+from calltrack.sync.hints import Hint, Step
 from calltrack.sync.ingest import Outcome, ingest
 from calltrack.sync.observe import Door, observe
 
 MAX_ATTEMPTS = 12
+#: seconds that one message may keep a worker storing
+GOING_ON = 1.0
 
-_TAKE = text("""
+_TAKE = """
 SELECT page.*, account.settings, account.name AS account
 FROM sync_pages page JOIN provider_configs account ON account.id = page.account_id
-WHERE page.id = :page_id AND page.state = 'fetched' FOR UPDATE OF page SKIP LOCKED
-""")
+WHERE page.state = 'fetched' AND {which} FOR UPDATE OF page SKIP LOCKED
+"""
+_THIS = text(_TAKE.format(which="page.id = :page_id"))
+_NEXT = text(
+    _TAKE.format(
+        which="page.run_id = (SELECT run_id FROM sync_pages WHERE id = :page_id) AND page.next_attempt_at <= now()"
+        " ORDER BY page.id LIMIT 1"
+    )
+)
 _COUNTS = ("fetched", "inserted", "updated", "unchanged", "rejected", "duplicates")
 _STORED = text("""
 UPDATE sync_pages SET state = 'stored', stored_at = now(), reason = NULL, error = NULL, confirmed = :confirmed,
@@ -56,15 +67,43 @@ class Stored:
     run: RowMapping
     #: the run is complete with this page
     completed: bool
+    page: RowMapping
+
+    @property
+    def rest(self) -> Hint:
+        """A hint for other pages of the run that are fetched meanwhile."""
+        page = self.page
+        return runs.page_hint(Step.STORE, page["provider"], page["id"], page["number"], page["run_id"])
 
 
 def store(page_id: int) -> Stored | None:
     """Store one page, if it is fetched and nobody else is at it. None: there was nothing to do."""
+    return _store_one(_THIS, page_id)
+
+
+def store_on(page_id: int, seconds: float = GOING_ON) -> list[Hint]:
+    """Store a page, and for so long whatever else of its run is fetched: a message for each page would cost too much.
+
+    Returns hints for what is left, and for the runs that may begin because this one has ended.
+    """
+    ends, hints = time.monotonic() + seconds, []
+    stored = _store_one(_THIS, page_id) or _store_one(_NEXT, page_id)
+    while stored is not None:
+        if stored.completed:
+            hints += schedule.begin_queued(stored.run["account_id"])
+        if time.monotonic() > ends:
+            return [*hints, stored.rest]
+        stored = _store_one(_NEXT, page_id)
+    return hints
+
+
+def _store_one(which: TextClause, page_id: int) -> Stored | None:
     try:
         with engine().begin() as connection:
-            page = connection.execute(_TAKE, {"page_id": page_id}).mappings().one_or_none()
+            page = connection.execute(which, {"page_id": page_id}).mappings().one_or_none()
             if page is None:
                 return None
+            page_id = page["id"]
             with bound_contextvars(account=f"{page['provider']}/{page['account']}", run_id=page["run_id"]):
                 run, fetched = _store(connection, page)
     except Exception as error:
@@ -72,7 +111,7 @@ def store(page_id: int) -> Stored | None:
         raise
     completed = None if run["reading"] else _finish(run["id"])
     progress.report(completed or run, fetched)
-    return Stored(completed or run, completed is not None)
+    return Stored(completed or run, completed is not None, page)
 
 
 def _finish(run_id: int) -> RowMapping | None:

@@ -321,3 +321,24 @@ def test_a_disabled_account_is_not_synced_and_says_so(system):
     world.execute("UPDATE provider_configs SET is_active = false")
     with pytest.raises(FixConfiguration, match="accounts enable retreaver/default"):
         runs.start("retreaver", None, "full")
+
+
+def test_one_message_goes_on_through_a_slice_and_another_stores_it(system):
+    world = system()
+    run_id, hints = runs.start("retreaver", None, "full")
+    left = [hint for first in hints for told in pull.fetch_on(first.id, seconds=60) for hint in told]
+    assert {hint.step for hint in left} <= {Step.STORE}
+    assert store.store_on(hints[0].id, seconds=60) == []
+    assert world.run(run_id)["state"] == "completed"
+    world.assert_complete("retreaver")
+
+
+def test_a_message_that_took_its_time_leaves_the_rest_to_others(system):
+    world = system(days=0.9)
+    run_id, hints = runs.start("retreaver", None, "full")
+    (told,) = pull.fetch_on(hints[0].id, seconds=0)
+    assert [hint.step for hint in told] == [Step.FETCH]
+    (rest,) = store.store_on(hints[0].id, seconds=0)
+    assert rest.step is Step.STORE
+    world.follow([*hints[1:], *told, rest])
+    assert world.run(run_id)["state"] == "completed"

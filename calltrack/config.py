@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -23,6 +24,8 @@ SERVERS_FILE = "servers.json"
 #: held by the process that runs the embedded servers, as long as it lives: so a left-over SERVERS_FILE is known
 SERVERS_LOCK = "servers.lock"
 KEYS_FILE = "secret_keys"
+#: k1, 2026-11, …
+KEY_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 SHORTEST_SECRET = 32
 LAST_PORT = 65535
 
@@ -132,6 +135,15 @@ def is_locked(path: Path) -> bool:
     return False
 
 
+def keys_on_disk(home: Path) -> dict[str, str]:
+    """The keys in the key file as it is now: key id → secret, the sealing one first. Empty: there is no such file."""
+    faults: list[str] = []
+    keys = _keys(_key_file(home), faults)
+    if faults:
+        raise FixConfiguration(f"{home / KEYS_FILE} is spoilt. {faults[0]}")
+    return keys
+
+
 def _key_file(home: Path) -> str:
     try:
         return (home / KEYS_FILE).read_text().strip()
@@ -146,7 +158,7 @@ def _keys(text: str, faults: list[str]) -> dict[str, str]:
     keys: dict[str, str] = {}
     for part in filter(None, (piece.strip() for piece in text.split(","))):
         key_id, colon, secret = part.partition(":")
-        if not colon or not key_id.isidentifier() or len(secret) < SHORTEST_SECRET:
+        if not colon or not KEY_ID.fullmatch(key_id) or len(secret) < SHORTEST_SECRET:
             faults.append("CALLTRACK_SECRET_KEYS must be a list of `id:secret`, each secret of 32 characters or more.")
             break
         if key_id in keys:

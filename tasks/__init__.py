@@ -6,16 +6,23 @@
 
 from tasks.app import app
 from tasks.deliveries import process_deliveries
+from tasks.keys import workers_without
+from tasks.recovery import continue_operation, recover_missed_webhooks, replay_webhooks, retry_rejects
 from tasks.sync import cancel_run, fetch_page, resume_run, store_page, sync_account
 from tasks.tick import tick
 
 __all__ = [
     "app",
     "cancel_run",
+    "continue_operation",
     "fetch_page",
     "process_deliveries",
+    "recover_missed_webhooks",
+    "replay_webhooks",
     "resume_run",
+    "retry_rejects",
     "store_page",
     "sync_account",
     "tick",
+    "workers_without",
 ]

@@ -12,6 +12,7 @@ from sqlalchemy.exc import OperationalError
 
 from calltrack import log
 from calltrack.config import settings
+from calltrack.db import audit
 
 # Started by root, as in a container, workers are meant to run as root: messages are JSON, which runs nothing.
 warnings.filterwarnings("ignore", category=SecurityWarning)
@@ -35,8 +36,10 @@ def _set_up_logging(**_: Any) -> None:
 def _bind(task_id: str, task: Any, **_: Any) -> None:
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(task=task.name, task_id=task_id)
+    audit.act_as(f"task {task.name}")
 
 
 @signals.task_postrun.connect
 def _unbind(**_: Any) -> None:
     structlog.contextvars.clear_contextvars()
+    audit.act_as(None)

@@ -35,6 +35,8 @@ def deliveries(provider: str) -> None:
 def _signature(hint: Hint) -> Signature:
     if hint.step is Step.DELIVERIES:
         return _task("process_deliveries", f"deliveries of {hint.provider}", provider=hint.provider)
+    if hint.step is Step.OPERATION:
+        return _task("continue_operation", hint.label, operation_id=hint.id)
     store = _task("store_page", hint.label, page_id=hint.id, provider=hint.provider)
     if hint.step is Step.STORE:
         return store

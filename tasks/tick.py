@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from calltrack.sync import schedule, sweep
+from calltrack.db import audit
+from calltrack.sync import rejected, schedule, sweep
 from tasks.app import app
 from tasks.hints import send
 
@@ -11,4 +12,6 @@ from tasks.hints import send
 def tick() -> None:
     """Queue the syncs that are due, begin those whose turn it is, and sweep up what got stuck."""
     schedule.queue_due()
-    send([*schedule.begin_queued(), *sweep.sweep()])
+    retry = rejected.retry_outdated()
+    send([*schedule.begin_queued(), *sweep.sweep(), *retry])
+    audit.tell_head()

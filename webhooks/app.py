@@ -65,7 +65,7 @@ def create_app(
     bell = Bell(publish or _celery(found), chores.wake)
     refusals = Refusals(connections.run, chores.start)
     chores.add(bell.strike, refusals.write_sometimes)
-    accounts = Accounts(Loader(engine, Vault(found.secret_keys)))
+    accounts = Accounts(Loader(engine, Vault(found.secret_keys, found.home)))
 
     app = Flask("webhooks", static_folder=None)
     app.url_map.strict_slashes = False

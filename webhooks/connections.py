@@ -29,7 +29,7 @@ STATEMENT_TIMEOUT = 2500
 REST = 1.0
 
 
-class ImpatientConnection(Connection[TupleRow]):
+class ImpatientConnection(session.DiscreetConnection):
     """A connection that does not wait for ever on a server that has stopped to answer."""
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
@@ -98,7 +98,7 @@ class Connections:
 def quick_engine(url: str) -> Engine:
     """An engine for what the receiver reads aside from landing, as quick to give up."""
     engine = session.connect(url, pool_size=1)
-    event.listen(engine, "do_connect", _impatiently)
+    event.listen(engine, "do_connect", _impatiently, insert=True)  # before the usual way
     return engine
 
 

@@ -3,8 +3,20 @@ and the provider can be asked whether they work. The rows themselves are `calltr
 """
 
 from calltrack.accounts.check import check
-from calltrack.accounts.manage import Added, Changed, add, change, context
+from calltrack.accounts.manage import Added, Changed, add, change, context, remove, set_active
 from calltrack.accounts.schedule import next_daily, next_syncs
 from calltrack.accounts.seed import seed
 
-__all__ = ["Added", "Changed", "add", "change", "check", "context", "next_daily", "next_syncs", "seed"]
+__all__ = [
+    "Added",
+    "Changed",
+    "add",
+    "change",
+    "check",
+    "context",
+    "next_daily",
+    "next_syncs",
+    "remove",
+    "seed",
+    "set_active",
+]

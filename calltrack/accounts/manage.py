@@ -6,15 +6,17 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from uuid import UUID
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
 
 from calltrack import registry
 from calltrack.accounts import forms
 from calltrack.accounts.schedule import next_syncs
-from calltrack.db import accounts
+from calltrack.db import accounts, audit
 from calltrack.db.accounts import DEFAULT, Account
 from calltrack.db.credentials import Vault
+from calltrack.db.tables import calls
 from calltrack.provider import Context, Provider
 
 
@@ -81,6 +83,7 @@ def add(
     if scheduled:
         accounts.schedule(conn, account_id, *next_syncs(account, datetime.now(UTC)))
         account = accounts.get(conn, vault, account_id)
+    audit.record(conn, "account.added", account.label, settings=sorted(form.values), scheduled=scheduled)
     return Added(account, made)
 
 
@@ -122,7 +125,37 @@ def change(
     )
     if changed != account:
         accounts.save(conn, vault, changed)
+        audit.record(conn, "account.changed", account.label, changed=changes(account, changed))
     return Changed(changed, made, differs=changed != account)
+
+
+def set_active(conn: Connection, account_id: UUID, active: bool) -> None:
+    """Let the account be synced and take deliveries, or not. The caller commits."""
+    accounts.set_active(conn, account_id, active)
+    audit.record(conn, "account.enabled" if active else "account.disabled", accounts.label(conn, account_id))
+
+
+def set_scheduled(conn: Connection, account: Account, scheduled: bool) -> None:
+    """Let the account's syncs come by themselves, or not. The caller commits."""
+    due = next_syncs(account, datetime.now(UTC)) if scheduled else (None, None)
+    accounts.schedule(conn, account.id, *due)
+    audit.record(conn, "account.scheduled" if scheduled else "account.unscheduled", account.label)
+
+
+def remove(conn: Connection, account_id: UUID) -> None:
+    """Delete the account, and with it its calls, deliveries and runs. The caller commits."""
+    label = accounts.label(conn, account_id)
+    lost = conn.scalar(select(func.count()).where(calls.c.account_id == account_id))
+    accounts.remove(conn, account_id)
+    audit.record(conn, "account.removed", label, calls=lost)
+
+
+def changes(before: Account, after: Account) -> list[str]:
+    """The names of what differs: settings by their own, secret ones too. No values."""
+    old, new = before.credentials, after.credentials
+    settings = {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
+    others = {name for name in ("api_url", "webhook_secrets", "rate_limits") if vars(before)[name] != vars(after)[name]}
+    return sorted(settings | others)
 
 
 def make_secret() -> str:

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from sqlalchemy import Connection
 
 from calltrack import registry
-from calltrack.accounts.manage import add, change
-from calltrack.accounts.schedule import next_syncs
+from calltrack.accounts.manage import add, change, set_scheduled
 from calltrack.config import Settings
-from calltrack.db import accounts
+from calltrack.db import accounts, audit
 from calltrack.db.accounts import DEFAULT, Account
 from calltrack.db.credentials import Vault
 from calltrack.errors import FixConfiguration, UnknownDoor
@@ -59,7 +57,8 @@ def seed(conn: Connection, settings: Settings) -> list[Seeded]:
     faults: list[str] = []
     for provider in map(registry.get, registry.names()):
         try:
-            seeded.extend(_seed(conn, vault, provider, settings.environ))
+            with audit.acting(f"seed {audit.user()}"):
+                seeded.extend(_seed(conn, vault, provider, settings.environ))
         except FixConfiguration as fault:
             variables = ", ".join(f"{variable} sets {what}" for variable, what in provider.environment.items())
             faults.append(f"The {provider.title} account in the environment: {fault.message} ({variables}.)")
@@ -103,8 +102,7 @@ def _reschedule(conn: Connection, account: Account, enabled: bool | None) -> boo
     scheduled = account.next_full_at is not None or account.next_incremental_at is not None
     if enabled is None or enabled == scheduled:
         return False
-    due = next_syncs(account, datetime.now(UTC)) if enabled else (None, None)
-    accounts.schedule(conn, account.id, *due)
+    set_scheduled(conn, account, enabled)
     return True
 
 

@@ -160,14 +160,14 @@ def remove(name: str, yes: bool) -> None:
         count = conn.scalar(select(func.count()).select_from(calls).where(calls.c.account_id == account.id))
         if not yes:
             click.confirm(f"Delete {label(account)} and its {count:,} calls for good?", abort=True)
-        rows.remove(conn, account.id)
+        library.remove(conn, account.id)
     click.echo(f"Removed {label(account)}.")
 
 
 def _activate(name: str, *, active: bool) -> None:
     with database() as conn:
         account = chosen(conn, name)
-        rows.set_active(conn, account.id, active)
+        library.set_active(conn, account.id, active)
     click.echo(f"{label(account)}: {'enabled' if active else 'disabled'}.")
 
 

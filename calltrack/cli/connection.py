@@ -38,4 +38,4 @@ def database() -> Iterator[Connection]:
 
 def vault() -> Vault:
     """The vault with the keys of the settings. Call it inside `database()`: the embedded start makes a key file."""
-    return Vault(settings().secret_keys)
+    return Vault(settings().secret_keys, settings().home)

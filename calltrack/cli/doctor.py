@@ -17,6 +17,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from calltrack import accounts as library
+from calltrack.accounts import rotation
 from calltrack.cli.connection import servers, vault
 from calltrack.config import settings
 from calltrack.db import accounts, migrate
@@ -68,6 +69,7 @@ def examined() -> Iterator[Finding]:
         schema = finding("schema", _schema)
         yield schema
         if not schema.fault:
+            yield from _lost_keys()
             yield from _accounts()
 
 
@@ -134,6 +136,13 @@ def _schema() -> str:
     if due:
         raise FixConfiguration(f"{len(due)} steps are due: run `calltrack db upgrade`.")
     return "up to date"
+
+
+def _lost_keys() -> Iterator[Finding]:
+    """Also for accounts that are disabled."""
+    with engine().connect() as conn:
+        if settings().secret_keys and (fault := rotation.missing(conn, vault())):
+            yield Finding("credentials", fault=fault)
 
 
 def _accounts() -> Iterator[Finding]:

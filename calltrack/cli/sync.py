@@ -11,8 +11,8 @@ import click
 
 from calltrack.cli import watch
 from calltrack.cli.connection import servers
+from calltrack.cli.times import MOMENT
 from calltrack.errors import FixConfiguration
-from calltrack.mapping.times import moment
 from calltrack.sync import runs
 from calltrack.sync.plan import Mode
 
@@ -34,23 +34,14 @@ REPORTED = (
 PATIENCE = 3.0
 
 
-def _time(ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | None:  # noqa: ARG001
-    found = moment(value)
-    if value is not None and found is None:
-        raise click.BadParameter(
-            f"{value!r} is no time: write it as 2026-03-01 or 2026-03-01T14:00:00Z (UTC by default)."
-        )
-    return found
-
-
 @click.command()
 @click.argument("provider")
 @click.option("--account", metavar="NAME", help="Which account; by default the provider's only one, or `default`.")
 @click.option(
     "--full", is_flag=True, help="Everything that the provider has. Without any range: what is new or changed."
 )
-@click.option("--since", metavar="T", callback=_time, help="Calls from this time on (ISO 8601).")
-@click.option("--until", metavar="T", callback=_time, help="Calls before this time; by default now.")
+@click.option("--since", metavar="T", type=MOMENT, help="Calls from this time on (ISO 8601).")
+@click.option("--until", metavar="T", type=MOMENT, help="Calls before this time; by default now.")
 @click.option("--wait", is_flag=True, help="Stay until the run has ended; exit code 0 only if it is completed.")
 @click.option("--json", "as_json", is_flag=True, help="End with one line of JSON on stdout.")
 def sync(
@@ -66,9 +57,9 @@ def sync(
     if full and (since or until):
         raise click.UsageError("--full reads everything: leave --since and --until out.")
     with servers():
-        _need_workers(wait)
+        need_workers(wait)
         mode = Mode.FULL if full else Mode.RANGE if since or until else Mode.INCREMENTAL
-        run_id = _start(provider, account, mode, since, until)
+        run_id = start(provider, account, mode, since, until)
         click.echo(f"{provider}: run {run_id} ({mode})", err=True)
         (run,) = watch.follow([run_id]) if wait else watch.summaries([run_id])
     _tell(run, as_json)
@@ -76,7 +67,8 @@ def sync(
         sys.exit(1)
 
 
-def _need_workers(wait: bool) -> None:
+def need_workers(wait: bool) -> None:
+    """Say that no worker is running. Raises `FixConfiguration` where somebody would wait for one."""
     from tasks import app  # noqa: PLC0415 - reading Celery's settings needs the servers' addresses
 
     if not app.control.ping(timeout=PATIENCE, limit=1):
@@ -87,7 +79,8 @@ def _need_workers(wait: bool) -> None:
         click.echo("No worker is running: the sync begins when the system is started with `calltrack up`.", err=True)
 
 
-def _start(provider: str, account: str | None, mode: Mode, since: datetime | None, until: datetime | None) -> int:
+def start(provider: str, account: str | None, mode: Mode, since: datetime | None, until: datetime | None) -> int:
+    """Start a run and send its hints."""
     from tasks.hints import send  # noqa: PLC0415 - as above
 
     run_id, hints = runs.start(provider, account, mode, since, until)

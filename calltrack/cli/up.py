@@ -13,9 +13,11 @@ from types import FrameType
 import click
 
 from calltrack import accounts, log, registry
+from calltrack.accounts import rotation
 from calltrack.accounts.seed import Seeded
 from calltrack.config import Settings, settings
 from calltrack.db import migrate
+from calltrack.db.credentials import Vault
 from calltrack.db.session import engine
 from calltrack.embedded.lock import alone_in
 from calltrack.embedded.ports import answers, is_free
@@ -98,8 +100,11 @@ def prepare(found: Settings) -> None:
         click.echo(f"Schema: {step} done.")
     with engine().begin() as connection:
         seeded = accounts.seed(connection, found)
+        lost = rotation.missing(connection, Vault(found.secret_keys, found.home))
     engine().dispose()
     tell(seeded)
+    if lost:
+        click.echo(lost)
 
 
 def tell(seeded: Sequence[Seeded]) -> None:

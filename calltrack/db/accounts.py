@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import Connection, Row, Select, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert as insert_into
 
-from calltrack.db.credentials import Vault
+from calltrack.db.credentials import Vault, key_id
 from calltrack.db.tables import provider_configs
 from calltrack.errors import FixConfiguration, UnknownDoor
 
@@ -111,6 +111,12 @@ def get_unopened(conn: Connection, account_id: UUID) -> Account:
     return _account(_row(conn, account_id), {})
 
 
+def label(conn: Connection, account_id: UUID) -> str:
+    """`retreaver/default`. Raises `UnknownDoor`."""
+    row = _row(conn, account_id)
+    return f"{row.provider_type}/{row.name}"
+
+
 def find(conn: Connection, vault: Vault, provider: str, name: str | None = None) -> Account:
     """The provider's account of this name; without a name its only account, else `default`. Raises `UnknownDoor`."""
     return get(conn, vault, find_id(conn, provider, name))
@@ -150,6 +156,28 @@ def save(conn: Connection, vault: Vault, account: Account) -> None:
         rate_limits=list(account.rate_limits),
         health=None,
     )
+
+
+def reseal(conn: Connection, vault: Vault, account_id: UUID) -> str | None:
+    """Seal the account's credentials with the first key. Returns the id of the key before; None: it was that one.
+
+    Nobody who changes the account comes in between. Raises `UnknownDoor` where it is gone, and `FixConfiguration`.
+    """
+    query = select(provider_configs).where(_ROW.id == account_id).with_for_update(key_share=True)
+    row = conn.execute(query).first()
+    if row is None:
+        raise UnknownDoor
+    before = key_id(row.credentials)
+    if before == vault.sealing:
+        return None
+    _update(conn, account_id, credentials=vault.seal(_opened(row, vault), account_id, row.provider_type))
+    return before
+
+
+def sealed_with(conn: Connection) -> Sequence[tuple[UUID, str, str]]:
+    """Every account's id, label and the id of the key that its credentials are sealed with; "": not to be read."""
+    query = _in_order(select(_ROW.id, _ROW.provider_type, _ROW.name, _ROW.credentials))
+    return [(row.id, f"{row.provider_type}/{row.name}", key_id(row.credentials)) for row in conn.execute(query)]
 
 
 def schedule(conn: Connection, account_id: UUID, full_at: datetime | None, incremental_at: datetime | None) -> None:

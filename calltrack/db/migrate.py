@@ -21,6 +21,7 @@ from psycopg.errors import LockNotAvailable
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError
 
+from calltrack.db import audit
 from calltrack.errors import FixConfiguration, TryLater
 
 STEPS = Path(__file__).parents[2] / "migrations"
@@ -44,8 +45,10 @@ def upgrade(engine: Engine, to: str = "head") -> list[str]:
     with engine.connect() as connection, _one_at_a_time():
         config = _config(connection)
         command.upgrade(config, to)
+        done: list[str] = config.attributes["done"]
+        if done and connection.scalar(text("SELECT to_regclass('audit_log')")):
+            audit.record(connection, "database.upgraded", "schema", to=done[-1], steps=len(done))
         connection.commit()
-    done: list[str] = config.attributes["done"]
     return done
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from functools import cache, partial
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import psycopg
+from psycopg.abc import PQGen
 from psycopg.rows import TupleRow
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DisconnectionError
@@ -15,8 +17,26 @@ from sqlalchemy.exc import ArgumentError, DisconnectionError
 from calltrack.config import settings
 from calltrack.errors import FixConfiguration
 
+RV = TypeVar("RV")
+
+#: what Postgres adds to an error's sentence: "Failing row contains (…)", the line of a COPY
+MORE = re.compile(r"\n(?:DETAIL|HINT|CONTEXT|QUERY|LINE \d+):.*", re.DOTALL)
+#: the value in `invalid input syntax for type numeric: "…"`
+VALUE = re.compile(r': ".*', re.DOTALL)
+
 #: seconds for which a connection that worked is taken to work still: asking first costs a round trip for every page
 FRESH = 1.0
+
+
+class DiscreetConnection(psycopg.Connection[TupleRow]):
+    """A connection whose errors say what went wrong, but not what a row holds: they end in logs, and in Flower."""
+
+    def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
+        try:
+            return super().wait(gen, interval, timeout)
+        except psycopg.Error as error:
+            error.args = (VALUE.sub(": …", MORE.sub("", str(error))),)
+            raise
 
 
 @cache
@@ -40,9 +60,14 @@ def connect(url: str, *, pool_size: int = 10) -> Engine:
         max_overflow=10,
         connect_args={"connect_timeout": 5, "options": "-c timezone=UTC", "application_name": "calltrack"},
     )
+    event.listen(made, "do_connect", _discreetly)
     event.listen(made, "checkin", _note_use)
     event.listen(made, "checkout", _ping_the_idle)
     return made
+
+
+def _discreetly(dialect: object, record: object, args: Any, params: Any) -> DiscreetConnection:  # noqa: ARG001 - as below
+    return DiscreetConnection.connect(*args, **params)
 
 
 def _note_use(connection: object, record: Any) -> None:  # noqa: ARG001 - SQLAlchemy calls it so

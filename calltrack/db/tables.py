@@ -335,6 +335,7 @@ rejected_records = Table(
     moment("last_seen_at", now=True),
     moment("resolved_at"),
     UniqueConstraint("account_id", "digest"),
+    Index("ix_rejected_records_open", "provider", "mapper_version", postgresql_where=text("resolved_at IS NULL")),
 )
 
 #: The change log, written in the transaction that makes the change.
@@ -530,5 +531,14 @@ audit_log = Table(
     Column("subject", Text, nullable=False),
     Column("details", JSONB, nullable=False, server_default=text("'{}'")),
     #: SHA-256 over the row and the previous row's hash
+    Column("hash", LargeBinary, nullable=False),
+)
+
+#: The newest row of `audit_log`, noted in a second place, so that its loss shows. One row.
+audit_head = Table(
+    "audit_head",
+    metadata,
+    Column("one", Boolean, primary_key=True),
+    Column("id", BigInteger, nullable=False),
     Column("hash", LargeBinary, nullable=False),
 )

@@ -49,6 +49,8 @@ def write_private(path: Path, text: str) -> None:
     file = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(file, "w") as stream:
         stream.write(text)
+        stream.flush()
+        os.fsync(file)
     unfinished.replace(path)
 
 

@@ -22,6 +22,8 @@ SETTINGS = {
     "unix_socket_directories": "",
     "timezone": "UTC",
     "log_timezone": "UTC",
+    # without "Failing row contains (…)"
+    "log_error_verbosity": "terse",
 }
 #: the line of `postmaster.pid`, counted from 0, that says whether it takes connections
 STATUS_LINE = 7

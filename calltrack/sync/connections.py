@@ -23,7 +23,7 @@ PROCESSES = 4
 @cache
 def vault() -> Vault:
     """Opens the credentials of accounts with the keys of this process's settings."""
-    return Vault(settings().secret_keys)
+    return Vault(settings().secret_keys, settings().home)
 
 
 @cache

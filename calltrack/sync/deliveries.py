@@ -22,7 +22,7 @@ from calltrack.model import Source, call_id
 from calltrack.provider import Context, Provider
 from calltrack.sync import inbox, rejects
 from calltrack.sync.hints import Hint, Step
-from calltrack.sync.ingest import ingest
+from calltrack.sync.ingest import Outcome, ingest
 from calltrack.sync.observe import Door, Reject, Sight, observe
 
 #: deliveries in one transaction
@@ -52,7 +52,7 @@ logger = log.get(__name__)
 
 
 @dataclass(frozen=True)
-class _Verdict:
+class Verdict:
     """What became of a delivery."""
 
     id: int
@@ -78,7 +78,7 @@ def process(provider: str, most: int = BATCH) -> int:
 def _process(connection: Connection, provider: str, most: int) -> int:
     waiting = connection.execute(_CLAIM, {"provider": provider, "most": most}).mappings().all()
     if waiting:
-        _settle(connection, registry.get(provider), waiting)
+        settle(connection, registry.get(provider), waiting)
     return len(waiting)
 
 
@@ -91,7 +91,7 @@ def _one_by_one(provider: str, most: int) -> int:
                 return done
             try:
                 with connection.begin_nested():
-                    _settle(connection, registry.get(provider), [delivery])
+                    settle(connection, registry.get(provider), [delivery])
             except OperationalError:
                 raise
             except Exception as error:
@@ -102,20 +102,26 @@ def _one_by_one(provider: str, most: int) -> int:
     return most
 
 
-def _settle(connection: Connection, provider: Provider, waiting: Sequence[RowMapping]) -> None:
-    """Map, ingest, and note with each delivery what became of it."""
+def settle(
+    connection: Connection, provider: Provider, waiting: Sequence[RowMapping], *, thorough: bool = False
+) -> tuple[list[Verdict], Outcome]:
+    """Map, ingest, and note with each delivery what became of it.
+
+    The deliveries are rows of `webhook_logs` with the `settings` of their account, locked by the caller.
+    """
     sight = Sight()
     verdicts = [_read(provider, delivery, sight) for delivery in waiting]
     with driver(connection).cursor() as cursor:
-        outcome = ingest(cursor, sight.observations)
+        outcome = ingest(cursor, sight.observations, thorough=thorough)
         refused = [rejects.of(one, reason) for one, reason in outcome.refused]
         rejects.keep(cursor, [*sight.rejects, *refused])
     late = {reject.door.delivery_id: reject for reject in refused}
     final = [_rejected(verdict.id, late[verdict.id]) if verdict.id in late else verdict for verdict in verdicts]
     connection.execute(_DONE, _columns(final))
+    return final, outcome
 
 
-def _read(provider: Provider, delivery: RowMapping, sight: Sight) -> _Verdict:
+def _read(provider: Provider, delivery: RowMapping, sight: Sight) -> Verdict:
     """Read one delivery, and add what it says to what the batch has seen."""
     door = Door(
         account_id=delivery["account_id"],
@@ -130,22 +136,22 @@ def _read(provider: Provider, delivery: RowMapping, sight: Sight) -> _Verdict:
         payload = inbox.read(delivery["content_type"], delivery["query"], delivery["body"])
         seen = observe([payload], lambda raw: provider.webhook.map_delivery(raw, event, context), door)
     except NotACall as error:
-        return _Verdict(door.delivery_id or 0, "ignored", error.reason)
+        return Verdict(door.delivery_id or 0, "ignored", error.reason)
     except RefuseDelivery as error:
-        return _Verdict(door.delivery_id or 0, "rejected", error.reason)
+        return Verdict(door.delivery_id or 0, "rejected", error.reason)
     sight.observations += seen.observations
     sight.rejects += seen.rejects
     if seen.rejects:
         return _rejected(delivery["id"], seen.rejects[0])
     key = call_id(door.account_id, seen.observations[0].record.external_id)
-    return _Verdict(delivery["id"], "processed", call=key)
+    return Verdict(delivery["id"], "processed", call=key)
 
 
-def _rejected(delivery_id: int, reject: Reject) -> _Verdict:
-    return _Verdict(delivery_id, "rejected", reject.reason)
+def _rejected(delivery_id: int, reject: Reject) -> Verdict:
+    return Verdict(delivery_id, "rejected", reject.reason)
 
 
-def _columns(verdicts: Sequence[_Verdict]) -> dict[str, list[Any]]:
+def _columns(verdicts: Sequence[Verdict]) -> dict[str, list[Any]]:
     return {
         "ids": [verdict.id for verdict in verdicts],
         "states": [verdict.state for verdict in verdicts],

@@ -15,6 +15,8 @@ class Step(StrEnum):
     STORE = "store"
     #: process waiting deliveries of the provider
     DELIVERIES = "deliveries"
+    #: go on with the operation
+    OPERATION = "operation"
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Hint:
 
     step: Step
     provider: str
-    #: the page; 0 for deliveries
+    #: the page, or the operation; 0 for deliveries
     id: int = 0
     #: what an operator reads: "page 12 of run 7"
     label: str = ""

@@ -20,6 +20,8 @@ class Mode(StrEnum):
     FULL = "full"
     INCREMENTAL = "incremental"
     RANGE = "range"
+    #: a range, to find what webhooks missed
+    RECOVER = "recover"
 
 
 class Axis(StrEnum):

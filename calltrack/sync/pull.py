@@ -48,6 +48,9 @@ LONGEST_OUTAGE = timedelta(hours=24)
 #: pages with one and the same content in a slice before it counts as endless: a shift by a whole page may repeat one
 REPEATS = 3
 
+#: which lane of the request budget a run takes
+LANES = {Mode.INCREMENTAL.value: Lane.INCREMENTAL, Mode.RECOVER.value: Lane.REPAIR}
+
 logger = log.get(__name__)
 
 _CLAIM = text("""
@@ -123,7 +126,7 @@ class _Work:
 
     @property
     def lane(self) -> Lane:
-        return Lane.INCREMENTAL if self.page["mode"] == Mode.INCREMENTAL else Lane.BACKFILL
+        return LANES.get(self.page["mode"], Lane.BACKFILL)
 
     @property
     def most_attempts(self) -> int:

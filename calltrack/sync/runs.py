@@ -15,7 +15,7 @@ from sqlalchemy import Connection, RowMapping, text
 
 from calltrack import log, registry
 from calltrack.client.windows import Window
-from calltrack.db import accounts
+from calltrack.db import accounts, audit
 from calltrack.db.session import engine
 from calltrack.errors import FixConfiguration
 from calltrack.sync.hints import Hint, Step
@@ -73,7 +73,7 @@ INSERT INTO sync_status AS status (account_id, provider, status, error, records_
 VALUES (:account_id, :provider, :state, :error, CASE WHEN :state = 'completed' THEN :inserted ELSE 0 END, :finished_at,
     CASE WHEN :state = 'completed' THEN :finished_at END,
     CASE WHEN :state = 'completed' AND :mode = 'full' THEN :finished_at END,
-    CASE WHEN :state = 'completed' AND :mode <> 'range' THEN :until END)
+    CASE WHEN :state = 'completed' AND :mode IN ('full', 'incremental') THEN :until END)
 ON CONFLICT (account_id) DO UPDATE SET status = excluded.status, error = excluded.error, updated_at = now(),
     records_synced = status.records_synced + excluded.records_synced,
     last_sync_at = excluded.last_sync_at,
@@ -237,6 +237,8 @@ def start(
         account_id = accounts.find_id(connection, provider, account)
         _need_active(connection, account_id)
         run_id = queue(connection, account_id, provider, wanted, since, until)
+        label = accounts.label(connection, account_id)
+        audit.record(connection, "sync.started", label, run=run_id, mode=wanted, since=since, until=until)
     with engine().begin() as connection:
         return run_id, begin(connection, run_id)
 
@@ -265,6 +267,7 @@ def resume_run(run_id: int) -> list[Hint]:
         if hints is None:
             raise FixConfiguration(f"There is no stopped run {run_id}: see `calltrack runs list`.")
         finish(connection, run_id)
+        audit.record(connection, "run.resumed", f"run {run_id}", pages=len(hints))
     return hints
 
 
@@ -273,3 +276,4 @@ def cancel_run(run_id: int) -> None:
     with engine().begin() as connection:
         if not cancel(connection, run_id):
             raise FixConfiguration(f"Run {run_id} is not under way: see `calltrack runs list`.")
+        audit.record(connection, "run.cancelled", f"run {run_id}")

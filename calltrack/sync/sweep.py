@@ -10,11 +10,13 @@ from datetime import timedelta
 from sqlalchemy import text
 
 from calltrack.db.session import engine
-from calltrack.sync import runs
+from calltrack.sync import operations, runs
 from calltrack.sync.hints import Hint, Step
 
 #: how long a hint may be on its way before it is taken for lost
 PATIENCE = timedelta(seconds=60)
+#: how long an operation may stand still
+OPERATION_PATIENCE = timedelta(seconds=15)
 #: hints sent in one sweep: the next one goes on
 MOST = 500
 
@@ -47,4 +49,9 @@ def sweep(patience: timedelta = PATIENCE) -> list[Hint]:
     with engine().begin() as connection:
         pages = connection.execute(_PAGES, {"patience": patience, "most": MOST}).mappings().all()
         waiting = connection.execute(_WAITING).scalars().all()
-    return [*(runs.unstored(page) for page in pages), *(Hint(Step.DELIVERIES, name) for name in waiting)]
+        forgotten = operations.forgotten(connection, min(patience, OPERATION_PATIENCE))
+    return [
+        *(runs.unstored(page) for page in pages),
+        *(Hint(Step.DELIVERIES, name) for name in waiting),
+        *forgotten,
+    ]

@@ -35,6 +35,12 @@ def upgrade() -> None:
         sa.Column("finished_at", MOMENT),
     )
     op.create_index("ix_operations_running", "operations", ["id"], postgresql_where=sa.text("state = 'running'"))
+    op.create_index(
+        "ix_rejected_records_open",
+        "rejected_records",
+        ["provider", "mapper_version"],
+        postgresql_where=sa.text("resolved_at IS NULL"),
+    )
     op.add_column("sync_pages", sa.Column("failing_since", sa.DateTime(timezone=True)))
     op.add_column("webhook_logs", _count("replays"))
     op.add_column("webhook_logs", sa.Column("operation_id", sa.BigInteger))
@@ -61,6 +67,7 @@ def downgrade() -> None:
     op.drop_column("webhook_logs", "operation_id")
     op.drop_column("webhook_logs", "replays")
     op.drop_column("sync_pages", "failing_since")
+    op.drop_index("ix_rejected_records_open", "rejected_records")
     op.drop_table("operations")
 
 

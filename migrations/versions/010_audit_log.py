@@ -12,6 +12,24 @@ branch_labels = None
 depends_on = None
 
 
+#: Told apart by the table: rows of the log stay as they are; the note of the newest one may only move on.
+REFUSE = """
+CREATE FUNCTION refuse_audit_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'UPDATE' AND TG_TABLE_NAME = 'audit_head' THEN
+        IF NEW.one AND NEW.id >= OLD.id THEN
+            RETURN NEW;
+        END IF;
+    END IF;
+    RAISE EXCEPTION 'The audit log is append-only: % of % is refused.', TG_OP, TG_TABLE_NAME;
+END $$
+"""
+TRIGGERS = """
+CREATE TRIGGER {table}_rows BEFORE UPDATE OR DELETE ON {table} FOR EACH ROW EXECUTE FUNCTION refuse_audit_change();
+CREATE TRIGGER {table}_all BEFORE TRUNCATE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION refuse_audit_change();
+"""
+
+
 def upgrade() -> None:
     op.create_table(
         "audit_log",
@@ -23,7 +41,18 @@ def upgrade() -> None:
         sa.Column("details", JSONB, nullable=False, server_default=sa.text("'{}'")),
         sa.Column("hash", sa.LargeBinary, nullable=False),
     )
+    op.create_table(
+        "audit_head",
+        sa.Column("one", sa.Boolean, primary_key=True),
+        sa.Column("id", sa.BigInteger, nullable=False),
+        sa.Column("hash", sa.LargeBinary, nullable=False),
+    )
+    op.execute(REFUSE)
+    for table in ("audit_log", "audit_head"):
+        op.execute(TRIGGERS.format(table=table))
 
 
 def downgrade() -> None:
+    op.drop_table("audit_head")
     op.drop_table("audit_log")
+    op.execute("DROP FUNCTION refuse_audit_change")

@@ -102,10 +102,10 @@ def test_a_delivery_that_breaks_us_is_tried_again_and_then_given_up(world, monke
     fine = deliver(world, call_uuid="fine")
     ingest = deliveries.ingest
 
-    def fragile(cursor, batch):
+    def fragile(cursor, batch, **how):
         if any(one.record.external_id == "bad" for one in batch):
             raise RuntimeError
-        return ingest(cursor, batch)
+        return ingest(cursor, batch, **how)
 
     monkeypatch.setattr(deliveries, "ingest", fragile)
     deliveries.process("retreaver")
@@ -123,7 +123,7 @@ def test_while_postgres_is_away_no_delivery_is_blamed(world, monkeypatch):
     def away(*_):
         raise OperationalError("SELECT", {}, ConnectionError())
 
-    monkeypatch.setattr(deliveries, "_settle", away)
+    monkeypatch.setattr(deliveries, "settle", away)
     with pytest.raises(OperationalError):
         deliveries.process("retreaver")
     assert world.one("SELECT attempts FROM webhook_logs WHERE id = :i", i=landed)["attempts"] == 0

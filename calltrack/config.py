@@ -28,6 +28,10 @@ KEYS_FILE = "secret_keys"
 KEY_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 SHORTEST_SECRET = 32
 LAST_PORT = 65535
+#: CALLTRACK_SPOOL_DIR: no spool
+OFF = "off"
+#: bytes: a GiB
+SPOOL_LIMIT = 2**30
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,10 @@ class Settings:
     #: the receiver's port
     port: int
     flower_port: int
+    #: where deliveries are kept while Postgres is away; None: they are answered with 503
+    spool_dir: Path | None
+    #: bytes that may lie there
+    spool_limit: int
     #: "json", "console", or "": by where the log goes
     log_format: str
     #: the environment the settings were read from, `.env` included
@@ -68,6 +76,8 @@ class Settings:
             "CALLTRACK_HOME": str(self.home),
             "PORT": str(self.port),
             "FLOWER_PORT": str(self.flower_port),
+            "CALLTRACK_SPOOL_DIR": str(self.spool_dir or OFF),
+            "CALLTRACK_SPOOL_LIMIT": str(self.spool_limit),
         }
 
 
@@ -106,6 +116,8 @@ def resolve(env: Mapping[str, str]) -> Settings:
         home=home,
         port=_port(env, "PORT", 8000, faults),
         flower_port=_port(env, "FLOWER_PORT", 5555, faults),
+        spool_dir=_spool_dir(env, home),
+        spool_limit=_spool_limit(env, faults),
         log_format=_log_format(env, faults),
         environ=env,
     )
@@ -191,6 +203,20 @@ def _port(env: Mapping[str, str], name: str, default: int, faults: list[str]) ->
     if not text.isdecimal() or not 1 <= int(text) <= LAST_PORT:
         faults.append(f"{name} must be a port number, not {text!r}.")
         return default
+    return int(text)
+
+
+def _spool_dir(env: Mapping[str, str], home: Path) -> Path | None:
+    """On by default: most telephony providers send a webhook once and never again."""
+    text = env.get("CALLTRACK_SPOOL_DIR") or str(home / "spool")
+    return None if text.lower() == OFF else Path(text).expanduser().absolute()
+
+
+def _spool_limit(env: Mapping[str, str], faults: list[str]) -> int:
+    text = env.get("CALLTRACK_SPOOL_LIMIT", str(SPOOL_LIMIT))
+    if not text.isdecimal():
+        faults.append(f"CALLTRACK_SPOOL_LIMIT must be a number of bytes, not {text!r}.")
+        return SPOOL_LIMIT
     return int(text)
 
 

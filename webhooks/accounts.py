@@ -17,6 +17,7 @@ from calltrack.db.accounts import DEFAULT, Account
 from calltrack.db.credentials import Vault
 from calltrack.errors import FixConfiguration, UnknownDoor
 from webhooks.answers import NotLanded
+from webhooks.keepsake import Keepsake
 from webhooks.seldom import Seldom
 
 logger = log.get(__name__)
@@ -93,12 +94,28 @@ def _choose(named: Mapping[str, Account | None], name: str | None) -> Account:
 class Loader:
     """Reads all accounts from Postgres. One whose credentials do not open closes its own door only."""
 
-    def __init__(self, engine: Engine, vault: Vault) -> None:
+    def __init__(self, engine: Engine, vault: Vault, keepsake: Keepsake | None = None) -> None:
+        """`keepsake`: where they are read from by a process that has not reached Postgres since it started."""
         self._engine = engine
         self._vault = vault
+        self._keepsake = keepsake
+        self._read_once = False
         self._seldom = Seldom()
 
     def __call__(self) -> Copy:
+        try:
+            found = self._read()
+        except DBAPIError:
+            kept = self._keepsake.recall() if self._keepsake and not self._read_once else None
+            if kept is None:
+                raise
+            return kept
+        self._read_once = True
+        if self._keepsake is not None:
+            self._keepsake.keep(found)
+        return found
+
+    def _read(self) -> Copy:
         found: dict[str, dict[str, Account | None]] = {}
         with self._engine.connect() as connection:
             for row in accounts.overview(connection):

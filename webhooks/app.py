@@ -14,12 +14,15 @@ from calltrack import config, registry
 from calltrack.config import Settings
 from calltrack.db.credentials import Vault
 from calltrack.errors import FixConfiguration
+from calltrack.sync.spool import Spool
 from webhooks.accounts import Accounts, Loader
 from webhooks.answers import fault, http_error
 from webhooks.bell import Bell
 from webhooks.chores import Chores
 from webhooks.connections import Connections, quick_engine
+from webhooks.draining import Draining
 from webhooks.health import Health
+from webhooks.keepsake import Keepsake
 from webhooks.receiver import MAX_BODY, Receiver
 from webhooks.refusals import Refusals
 
@@ -65,14 +68,19 @@ def create_app(
     bell = Bell(publish or _celery(found), chores.wake)
     refusals = Refusals(connections.run, chores.start)
     chores.add(bell.strike, refusals.write_sometimes)
-    accounts = Accounts(Loader(engine, Vault(found.secret_keys, found.home)))
+    vault = Vault(found.secret_keys, found.home)
+    spool = Spool(found.spool_dir, found.spool_limit) if found.spool_dir else None
+    if spool is not None:
+        chores.add(Draining(spool, connections, bell).now_and_then)
+    keepsake = Keepsake(found.spool_dir / "accounts", vault) if found.spool_dir else None
+    accounts = Accounts(Loader(engine, vault, keepsake))
 
     app = Flask("webhooks", static_folder=None)
     app.url_map.strict_slashes = False
     app.extensions["receiver"] = Parts(connections, engine, refusals, chores)
     app.register_error_handler(HTTPException, http_error)
     app.register_error_handler(Exception, fault)
-    _open_doors(app, Receiver(accounts, connections, bell, refusals, max_body(found)).receive)
+    _open_doors(app, Receiver(accounts, connections, bell, refusals, max_body(found), spool).receive)
     health = Health(connections, bell)
     app.add_url_rule("/healthz", view_func=health.alive)
     app.add_url_rule("/readyz", view_func=health.ready)

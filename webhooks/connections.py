@@ -6,13 +6,13 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from psycopg import Connection, Error, OperationalError
 from psycopg.abc import PQGen
 from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine
 
 from calltrack.db import session
 from webhooks.answers import NotLanded
@@ -97,10 +97,4 @@ class Connections:
 
 def quick_engine(url: str) -> Engine:
     """An engine for what the receiver reads aside from landing, as quick to give up."""
-    engine = session.connect(url, pool_size=1)
-    event.listen(engine, "do_connect", _impatiently, insert=True)  # before the usual way
-    return engine
-
-
-def _impatiently(dialect: object, record: object, args: Any, params: Any) -> ImpatientConnection:  # noqa: ARG001
-    return ImpatientConnection.connect(*args, **{**params, "connect_timeout": CONNECT_TIMEOUT})
+    return session.connect(url, pool_size=1, kind=ImpatientConnection, patience=CONNECT_TIMEOUT)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
+from typing import NamedTuple
 
 from flask import Request, Response, request
-from psycopg import Error
+from psycopg import Error, IntegrityError
 from werkzeug.exceptions import ClientDisconnected
 
 from calltrack import log, registry
@@ -17,6 +18,7 @@ from calltrack.provider import Webhook
 from calltrack.signatures import Signature
 from calltrack.sync import inbox
 from calltrack.sync.inbox import Delivery, Landed, event_type, land
+from calltrack.sync.spool import Spool
 from webhooks.accounts import FRESH, FRESH_TO_REFUSE, Accounts
 from webhooks.answers import CutOff, NotLanded, answer, refused
 from webhooks.bell import Bell
@@ -34,17 +36,32 @@ KEPT_HEADERS = ("User-Agent", "X-Request-Id")
 UNKNOWN = "unknown"
 
 
+class Spooled(NamedTuple):
+    """Where a delivery lies while Postgres is away."""
+
+    id: str
+    #: nobody can know yet whether it was there before
+    fresh: bool = True
+
+
 class Receiver:
     """Lands deliveries. The row is committed before the answer; everything later is somebody else's."""
 
     def __init__(
-        self, accounts: Accounts, connections: Connections, bell: Bell, refusals: Refusals, max_body: int = MAX_BODY
+        self,
+        accounts: Accounts,
+        connections: Connections,
+        bell: Bell,
+        refusals: Refusals,
+        max_body: int = MAX_BODY,
+        spool: Spool | None = None,
     ) -> None:
         self._accounts = accounts
         self._connections = connections
         self._bell = bell
         self._refusals = refusals
         self._max_body = max_body
+        self._spool = spool
         self._seldom = Seldom()
 
     def receive(self, provider: str, account: str | None = None, event: str = "") -> Response:
@@ -57,7 +74,7 @@ class Receiver:
         self._bell.ring(provider)
         return answer(202, {"id": landed.id, "status": "accepted" if landed.fresh else "duplicate"})
 
-    def _landed(self, post: Request, provider: str, name: str | None, event: str) -> Landed:
+    def _landed(self, post: Request, provider: str, name: str | None, event: str) -> Landed | Spooled:
         body = self._body(post)
         webhook = _webhook(provider)
         account, verified = self._verified(post, provider, name, webhook, body)
@@ -104,12 +121,25 @@ class Receiver:
                 raise
         return renewed, verify(post, body, webhook.signature, renewed.webhook_secrets)
 
-    def _land(self, delivery: Delivery) -> Landed:
+    def _land(self, delivery: Delivery) -> Landed | Spooled:
         try:
             return self._connections.run(partial(land, delivery=delivery))
-        except Error as error:  # also where the account was removed a moment ago: the next try finds no door
+        except IntegrityError:  # the account was removed a moment ago: the next try finds no door
+            raise NotLanded from None
+        except (Error, NotLanded) as error:
             if self._seldom.due(type(error).__name__):
-                logger.warning("deliveries cannot be stored", error=type(error).__name__)
+                logger.warning("deliveries cannot be landed", error=type(error).__name__, spool=self._spool is not None)
+        return self._spooled(delivery)
+
+    def _spooled(self, delivery: Delivery) -> Spooled:
+        """Most providers never send a delivery again: it is kept on disk until Postgres is back."""
+        if self._spool is None:
+            raise NotLanded
+        try:
+            return Spooled(self._spool.keep(delivery))
+        except OSError as error:
+            if self._seldom.due(type(error).__name__):
+                logger.error("deliveries cannot be spooled either", error=type(error).__name__)  # noqa: TRY400
             raise NotLanded from None
 
     def _door(self, provider: str, account: str | None) -> str:

@@ -66,7 +66,7 @@ def rotate(engine: Engine, vault: Vault, *, dry_run: bool = False) -> Iterator[R
                 if dry_run:
                     accounts.get(conn, vault, account_id)
                 elif accounts.reseal(conn, vault, account_id):  # else somebody was quicker
-                    audit.record(conn, "credentials.rotated", label, key=before, to=vault.sealing)
+                    audit.record(conn, "credentials.rotated", label, old=before, new=vault.sealing)
         except UnknownDoor:
             continue  # removed meanwhile
         except FixConfiguration as error:

@@ -19,15 +19,18 @@ import redis
 from calltrack import log
 from calltrack.client.state import Away, shared
 from calltrack.errors import BreakerOpen, ProviderFailed, ProviderUnreachable, UnreadableAnswer
+from calltrack.patience import patience
 
 logger = log.get(__name__)
 
 T = TypeVar("T")
 
 FAILURES = (ProviderUnreachable, ProviderFailed, UnreadableAnswer)
+#: seconds for which a failing provider is left alone
+REST = patience(60)
 #: seconds that a probe may take before another one is let through, and until those who were refused meanwhile ask again
-PROBE_LASTS = 60.0
-PROBE_WAIT = 5.0
+PROBE_LASTS = patience(60)
+PROBE_WAIT = patience(5)
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Breaker:
     """The breaker of one account, shared by all processes and threads. While Redis is away it is closed."""
 
     def __init__(
-        self, client: redis.Redis, account: str, *, failures: int = 5, rest: float = 60.0, successes: int = 3
+        self, client: redis.Redis, account: str, *, failures: int = 5, rest: float = REST, successes: int = 3
     ) -> None:
         """`rest` is in seconds. The client answers in bytes."""
         self._client = client

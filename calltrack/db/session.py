@@ -47,8 +47,10 @@ def engine() -> Engine:
     return made
 
 
-def connect(url: str, *, pool_size: int = 10) -> Engine:
-    """An engine on this database (libpq URL), in UTC.
+def connect(
+    url: str, *, pool_size: int = 10, kind: type[DiscreetConnection] = DiscreetConnection, patience: int = 5
+) -> Engine:
+    """An engine on this database (libpq URL), in UTC. `kind`: of its connections; `patience`: seconds to make one.
 
     Connections that were idle are checked before they are used, so that a server that was restarted goes unnoticed.
     Raises `FixConfiguration` where the URL cannot be read.
@@ -58,16 +60,12 @@ def connect(url: str, *, pool_size: int = 10) -> Engine:
         hide_parameters=True,  # an error must not carry what a row holds
         pool_size=pool_size,
         max_overflow=10,
-        connect_args={"connect_timeout": 5, "options": "-c timezone=UTC", "application_name": "calltrack"},
+        connect_args={"connect_timeout": patience, "options": "-c timezone=UTC", "application_name": "calltrack"},
     )
-    event.listen(made, "do_connect", _discreetly)
+    event.listen(made, "do_connect", lambda _dialect, _record, args, params: kind.connect(*args, **params))
     event.listen(made, "checkin", _note_use)
     event.listen(made, "checkout", _ping_the_idle)
     return made
-
-
-def _discreetly(dialect: object, record: object, args: Any, params: Any) -> DiscreetConnection:  # noqa: ARG001 - as below
-    return DiscreetConnection.connect(*args, **params)
 
 
 def _note_use(connection: object, record: Any) -> None:  # noqa: ARG001 - SQLAlchemy calls it so

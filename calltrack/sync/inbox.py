@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from hashlib import blake2b
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
@@ -27,8 +28,9 @@ EVENT_LIMIT = 100
 
 _LAND = """
 INSERT INTO webhook_logs
-    (account_id, provider, event_type, headers, content_type, query, body, signature, verified, dedup_key)
-VALUES (%b, %t, %t, %t, %t, %t, %b, %t, %b, %b)
+    (account_id, provider, event_type, headers, content_type, query, body, signature, verified, dedup_key,
+        received_at)
+VALUES (%b, %t, %t, %t, %t, %t, %b, %t, %b, %b, coalesce(%b, now()))
 ON CONFLICT (dedup_key) DO UPDATE SET repeats = webhook_logs.repeats + 1
 RETURNING id, xmax = 0
 """  # xmax is 0 in a row that was just inserted: nothing has locked or updated it yet
@@ -52,6 +54,8 @@ class Delivery:
     signature: str | None = None
     #: whether the signature covers what the delivery says
     verified: bool = False
+    #: None: now, as Postgres has it
+    received_at: datetime | None = None
 
     @property
     def dedup_key(self) -> bytes:
@@ -88,6 +92,7 @@ def land(connection: Connection[Any], delivery: Delivery) -> Landed:
             storable(delivery.signature) if delivery.signature is not None else None,
             delivery.verified,
             delivery.dedup_key,
+            delivery.received_at,
         ),
     ).fetchone()
     assert row is not None

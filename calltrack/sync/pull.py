@@ -26,6 +26,7 @@ from calltrack.db.accounts import Account
 from calltrack.db.session import engine
 from calltrack.errors import CalltrackError, EndlessPages, FixConfiguration, SliceTooLarge, TryLater
 from calltrack.mapping.times import moment
+from calltrack.patience import patience
 from calltrack.provider import Calls, Context, Provider, Raw
 from calltrack.sync import runs
 from calltrack.sync.connections import client_for, vault
@@ -36,14 +37,14 @@ from calltrack.sync.plan import Axis, Mode, halves
 GOING_ON = 1.0
 TELLING = 0.1
 #: a fetch that takes longer than this is taken for dead, and the page may be claimed again
-LEASE = timedelta(seconds=120)
+LEASE = timedelta(seconds=patience(120))
 #: waits up to this long are a message with a delay; longer ones are left to the row
 LONGEST_DELAY = 60.0
 #: and from this many seconds on the run says what it waits for
 NOTEWORTHY = 5.0
 MAX_RETRIES = 7
 #: a provider that fails at everything is asked again this often (seconds), for so long, before a run is stopped
-OUTAGE_WAIT = 60.0
+OUTAGE_WAIT = patience(60)
 LONGEST_OUTAGE = timedelta(hours=24)
 #: pages with one and the same content in a slice before it counts as endless: a shift by a whole page may repeat one
 REPEATS = 3

@@ -10,13 +10,14 @@ from datetime import timedelta
 from sqlalchemy import text
 
 from calltrack.db.session import engine
+from calltrack.patience import patience
 from calltrack.sync import operations, runs
 from calltrack.sync.hints import Hint, Step
 
 #: how long a hint may be on its way before it is taken for lost
-PATIENCE = timedelta(seconds=60)
+PATIENCE = timedelta(seconds=patience(60))
 #: how long an operation may stand still
-OPERATION_PATIENCE = timedelta(seconds=15)
+OPERATION_PATIENCE = timedelta(seconds=patience(15))
 #: hints sent in one sweep: the next one goes on
 MOST = 500
 
@@ -41,15 +42,15 @@ WHERE state = 'received' AND next_attempt_at < now() - interval '2 seconds'
 """)
 
 
-def sweep(patience: timedelta = PATIENCE) -> list[Hint]:
+def sweep(after: timedelta = PATIENCE) -> list[Hint]:
     """Complete what only lacks the word, and return hints for pages and deliveries that nobody looks at."""
     with engine().begin() as connection:
         for run_id in connection.execute(_SETTLED).scalars().all():
             runs.finish(connection, run_id)
     with engine().begin() as connection:
-        pages = connection.execute(_PAGES, {"patience": patience, "most": MOST}).mappings().all()
+        pages = connection.execute(_PAGES, {"patience": after, "most": MOST}).mappings().all()
         waiting = connection.execute(_WAITING).scalars().all()
-        forgotten = operations.forgotten(connection, min(patience, OPERATION_PATIENCE))
+        forgotten = operations.forgotten(connection, min(after, OPERATION_PATIENCE))
     return [
         *(runs.unstored(page) for page in pages),
         *(Hint(Step.DELIVERIES, name) for name in waiting),

@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import Engine, make_url, text
 
-from calltrack.db import migrate, tables
+from calltrack.db import audit, migrate, tables
 from calltrack.db.session import connect
 from calltrack.errors import FixConfiguration, TryLater
 
@@ -41,6 +41,9 @@ def test_the_steps_lead_to_what_the_tables_say(empty, tmp_path, monkeypatch):
     assert done[0] == "001_calls"
     assert done[-1] == HEAD
     migrate.check(empty)  # `alembic check`
+    with empty.connect() as conn:
+        (recorded,) = audit.entries(conn)
+    assert (recorded["action"], recorded["details"]) == ("database.upgraded", {"to": HEAD, "steps": ALL})
 
 
 def test_the_steps_and_create_all_make_the_same_database(empty):

@@ -9,6 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from io import BytesIO
 from urllib.parse import urlsplit
 
@@ -53,7 +54,8 @@ def count(database, table="webhook_logs"):
 
 @pytest.fixture
 def settings(settings_env):
-    return settings_env()
+    """Without a spool: what cannot be landed is told."""
+    return replace(settings_env(), spool_dir=None)
 
 
 @pytest.fixture
@@ -574,6 +576,91 @@ def test_no_body_and_no_secret_in_the_logs(app, account, caplog):
     assert "deliveries are refused" in caplog.text
     assert "in-the-" not in caplog.text
     assert SECRET not in caplog.text
+
+
+# ── the spool ──
+
+
+@pytest.fixture
+def spooling(make, wire, settings, account, tmp_path, restless):
+    """An application with a spool, behind the wire, that has landed something already."""
+    app = make(replace(settings, database_url=wire.url, spool_dir=tmp_path / "spool"))
+    assert post(app).status_code == 202
+    return app
+
+
+def drained(app, database, number):
+    """Whether so many deliveries are landed, soon."""
+    deadline = time.monotonic() + 10
+    while count(database) != number and time.monotonic() < deadline:
+        app.extensions["receiver"].chores.wake()
+        time.sleep(0.01)
+    return count(database) == number
+
+
+def test_while_postgres_is_away_deliveries_are_kept_on_disk(spooling, wire, database, tmp_path):
+    wire.cut()
+    answers = [post(spooling, b'{"n": %d}' % number) for number in range(3)]
+    assert {(answer.status_code, answer.json["status"]) for answer in answers} == {(202, "accepted")}
+    assert len({answer.json["id"] for answer in answers}) == 3
+    before = datetime.now(UTC)
+    assert refused(post(spooling, b'{"n": 9}', headers={"X-Signature": "f" * 64}), 401, "bad_signature")
+    files = list((tmp_path / "spool").glob("*.delivery"))
+    assert len(files) == 3
+    assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
+    spooling.rung.clear()
+    wire.mend()
+    assert drained(spooling, database, 4)
+    assert list((tmp_path / "spool").glob("*.delivery")) == []
+    with database.connect() as connection:
+        rows = connection.execute(text("SELECT body, received_at, verified FROM webhook_logs ORDER BY id")).all()
+    assert [bytes(row.body) for row in rows[1:]] == [b'{"n": %d}' % number for number in range(3)]
+    assert all(row.received_at < before and row.verified for row in rows)
+    assert spooling.rung
+
+
+def test_a_delivery_that_was_landed_and_spooled_is_there_once(spooling, wire, database):
+    wire.cut()
+    post(spooling, b'{"n": 1}')
+    post(spooling, b'{"n": 1}')
+    wire.mend()
+    assert drained(spooling, database, 2)
+    assert post(spooling, b'{"n": 1}').json["status"] == "duplicate"
+
+
+def test_a_receiver_that_starts_while_postgres_is_away_knows_the_doors(
+    spooling, make, settings, wire, tmp_path, account
+):
+    wire.cut()
+    late = make(replace(settings, database_url=wire.url, spool_dir=tmp_path / "spool"))
+    assert post(late, b'{"n": 1}').json["status"] == "accepted"
+    assert refused(post(late, b'{"n": 1}', headers={"X-Signature": "0" * 64}), 401, "bad_signature")
+    assert SECRET not in (tmp_path / "spool" / "accounts").read_text()
+
+
+def test_a_spool_that_is_full_or_broken_is_told(make, settings, wire, account, tmp_path, restless):
+    full = make(replace(settings, database_url=wire.url, spool_dir=tmp_path / "full", spool_limit=10))
+    (tmp_path / "file").write_text("")
+    broken = make(replace(settings, database_url=wire.url, spool_dir=tmp_path / "file" / "spool"))
+    for app in (full, broken):
+        assert post(app).status_code == 202
+    wire.cut()
+    for app in (full, broken):
+        assert refused(post(app, b'{"n": 1}'), 503, "not_landed")
+
+
+def test_what_no_account_wants_any_more_is_set_aside(spooling, wire, database, account, tmp_path):
+    wire.cut()
+    post(spooling, b'{"n": 1}')
+    with database.begin() as connection:
+        accounts.remove(connection, account)
+    wire.mend()
+    deadline = time.monotonic() + 10
+    while not list((tmp_path / "spool" / "set-aside").glob("*")) and time.monotonic() < deadline:
+        spooling.extensions["receiver"].chores.wake()
+        time.sleep(0.01)
+    assert list((tmp_path / "spool").glob("*.delivery")) == []
+    assert len(list((tmp_path / "spool" / "set-aside").glob("*"))) == 1
 
 
 # ── health ───────────────────────────────────────────────────────────────────────────────────────────────────────

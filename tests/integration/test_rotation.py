@@ -61,7 +61,7 @@ def test_all_accounts_are_sealed_anew_and_hold_what_they_held(database, vault, t
         ({"api_key": f"key-{name}"}, (f"hook-{name}",)) for name in ("a", "b", "c")
     ]
     assert [(row["subject"], row["details"]) for row in reversed(recorded)] == [
-        (label, {"key": "old", "to": "2026-11"}) for label in three
+        (label, {"old": "old", "new": "2026-11"}) for label in three
     ]
     assert list(rotation.rotate(database, vault)) == []
 

@@ -93,6 +93,10 @@ def test_keys_stay_in_their_order(home):
     assert list(keys.items()) == [("new", SECRET), ("old", f"{SECRET}:with:colons")]
 
 
+def test_a_key_may_be_named_by_its_date(home):
+    assert list(found(home, CALLTRACK_SECRET_KEYS=f"2026-11:{SECRET}").secret_keys) == ["2026-11"]
+
+
 @pytest.mark.parametrize("keys", ["nocolon", f":{SECRET}", "k1:short", f"a b:{SECRET}", f"k1:{SECRET},k1:{SECRET}2"])
 def test_keys_that_cannot_be_used(home, keys):
     with pytest.raises(FixConfiguration, match="CALLTRACK_SECRET_KEYS") as told:

@@ -3,7 +3,11 @@ import json
 import pytest
 from sqlalchemy import text
 
+from calltrack import accounts
+from calltrack.config import resolve
 from calltrack.db import audit
+from calltrack.errors import FixConfiguration
+from calltrack.sync import runs
 
 RETREAVER = ("retreaver", "--set", "api_key=plain-key", "--set", "company_id=7", "--webhook-secret", "plain-hook")
 
@@ -38,6 +42,31 @@ def test_every_change_of_an_account_is_recorded_by_names_only(calltrack, actions
         ("account.removed", who, {"calls": 0}),
     ]
     assert "plain-" not in calltrack("audit", "list").output + calltrack("audit", "list", "--json").output
+
+
+def test_accounts_of_the_environment_are_recorded_as_its_doing(calltrack, database, settings_env, actions):
+    keys = {"CALLTRACK_SECRET_KEYS": f"one:{'1' * 32}", "CALLTRACK_HOME": str(settings_env().home)}
+    convoso = {"CONVOSO_AUTH_TOKEN": "plain-token", "CONVOSO_TIMEZONE": "UTC", "CONVOSO_WEBHOOK_SECRET": "plain-hook"}
+    for changed in ({}, {}, {"CONVOSO_POLLING_ENABLED": "false"}):
+        with database.begin() as connection:
+            accounts.seed(connection, resolve(keys | convoso | changed))
+    assert [action for action, *_ in actions()] == ["account.added", "account.unscheduled"]
+    with database.connect() as connection:
+        assert {row["actor"] for row in audit.entries(connection)} == {f"seed {audit.user()}"}
+
+
+def test_syncs_that_people_start_stop_and_resume_are_recorded(calltrack, actions):
+    calltrack("accounts", "add", *RETREAVER, "--api-url", "http://127.0.0.1:1")
+    run_id, _ = runs.start("retreaver", None, "full")
+    runs.cancel_run(run_id)
+    with pytest.raises(FixConfiguration):
+        runs.cancel_run(run_id)
+    hints = runs.resume_run(run_id)
+    assert actions()[1:] == [
+        ("sync.started", "retreaver/default", {"run": run_id, "mode": "full", "since": None, "until": None}),
+        ("run.cancelled", f"run {run_id}", {}),
+        ("run.resumed", f"run {run_id}", {"pages": len(hints)}),
+    ]
 
 
 def test_what_is_refused_is_not_recorded(calltrack, actions):

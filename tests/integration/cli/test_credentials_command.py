@@ -5,6 +5,7 @@ import pytest
 
 from calltrack import config
 from calltrack.accounts import add
+from calltrack.cli.up import prepare
 from calltrack.config import KEYS_FILE, keys_on_disk
 from calltrack.db.credentials import Vault
 
@@ -110,6 +111,12 @@ def test_workers_without_the_key_are_not_left_behind(calltrack, account, monkeyp
     assert result.exit_code == 1
     assert "fetch@host (test)" in result.stderr
     assert '"role": "missing"' in calltrack("credentials", "list", "--json").stdout
+
+
+def test_starting_names_the_accounts_that_no_key_opens(account, settings_env, capsys):
+    account("gone", "g" * 32)
+    prepare(settings_env())
+    assert "retreaver/gone need 'gone'" in capsys.readouterr().out
 
 
 def test_doctor_names_the_accounts_that_no_key_opens(calltrack, account):

@@ -1,0 +1,1 @@
+"""Hurting the real system, and counting every call afterwards: `make chaos`."""

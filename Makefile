@@ -4,7 +4,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-com
 CODE := calltrack tasks webhooks simulator migrations tests bench celeryconfig.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench constraints clean
+.PHONY: help setup demo test lint bench chaos constraints clean
 
 help:  ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / — /'
@@ -27,6 +27,9 @@ lint: .venv/ready-test  ## what needs no running: style, types, import direction
 
 bench: .venv/ready  ## measure; prints ratios to the limits of this machine
 	@$(BIN)/python -m bench
+
+chaos: .venv/ready-test  ## hurt the real system and count every call (ROUNDS=5 SEED=...; see docs/reliability.md)
+	@$(BIN)/python -m tests.chaos --rounds $(or $(ROUNDS),5) $(if $(SEED),--seed $(SEED)) $(if $(SHORT),--short)
 
 constraints:  ## resolve the dependencies anew (needs uv)
 	uv pip compile --universal --generate-hashes --no-header --no-annotate --python-version 3.11 --quiet \

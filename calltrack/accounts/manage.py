@@ -154,8 +154,8 @@ def changes(before: Account, after: Account) -> list[str]:
     """The names of what differs: settings by their own, secret ones too. No values."""
     old, new = before.credentials, after.credentials
     settings = {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
-    others = {name for name in ("api_url", "webhook_secrets", "rate_limits") if vars(before)[name] != vars(after)[name]}
-    return sorted(settings | others)
+    others = {name for name in vars(before) if vars(before)[name] != vars(after)[name]}
+    return sorted(settings | others - {"settings", "secrets"})
 
 
 def make_secret() -> str:

@@ -196,9 +196,15 @@ DRAW = {"retreaver": inbound, "convoso": outbound}
 
 
 def change(call: Call, at: datetime) -> None:
-    """What happens to a call afterwards: a sale is taken back, or turns out to be one after all."""
-    call.converted = not call.converted
-    call.outcome = "SALE" if call.converted else "NI"
+    """What happens to a call afterwards: a sale is taken back, or turns out to be one after all.
+
+    Where a dialer reached nobody there is nothing to sell: it was an answering machine after all, or was none.
+    """
+    if call.provider == "convoso" and call.answered_at is None:
+        call.outcome = "NA" if call.outcome == "A" else "A"
+    else:
+        call.converted = not call.converted
+        call.outcome = "SALE" if call.converted else "NI"
     if call.provider == "retreaver":
         call.revenue = Decimal(1000 + call.lead % 9000) / 100 if call.converted else None
         call.payout = (call.revenue / 2).quantize(Decimal("0.01")) if call.revenue is not None else None

@@ -22,7 +22,7 @@ from calltrack.db import accounts as rows
 from calltrack.db.accounts import DEFAULT, Account
 from calltrack.db.tables import calls
 from calltrack.errors import FixConfiguration, UnknownDoor
-from calltrack.sync.connections import client_for
+from calltrack.sync.connections import breaker_of, client_for
 
 #: options that `add` and `update` share
 OPTIONS = (
@@ -257,6 +257,7 @@ def described(row: Row[Any]) -> dict[str, Any]:
         "next_incremental_at": _iso(row.next_incremental_at),
         "blocked_until": _iso(row.blocked_until),
         "health": row.health,
+        "breaker": str(breaker_of(row.id) or "unknown: Redis is away"),
     }
 
 
@@ -267,7 +268,7 @@ def table(found: Sequence[dict[str, Any]]) -> Table:
         due = [at for at in (account["next_full_at"], account["next_incremental_at"]) if at]
         shown.add_row(
             f"{account['provider']}/{account['name']}",
-            account["health"] or _waiting(account) or ("active" if account["is_active"] else "disabled"),
+            account["health"] or _waiting(account) or _resting(account),
             _short(min(due)) if due else "-",
             "\n".join(f"{key}={value}" for key, value in account["settings"].items()),
             "\n".join(account["rate_limits"]) or "usual",
@@ -286,6 +287,13 @@ def _short(moment: str) -> str:
 def _waiting(account: dict[str, Any]) -> str:
     until = account["blocked_until"]
     return f"waits until {_short(until)}" if until and datetime.fromisoformat(until) > datetime.now(UTC) else ""
+
+
+def _resting(account: dict[str, Any]) -> str:
+    """What an account does that nothing keeps from working; a breaker is worth a word unless it is simply closed."""
+    if not account["is_active"]:
+        return "disabled"
+    return "active" if account["breaker"] == "closed" else f"active; breaker {account['breaker']}"
 
 
 def _iso(moment: datetime | None) -> str | None:

@@ -42,23 +42,36 @@ class Sight:
     #: seconds until a probe may be made; 0 or less: now
     wait: float
 
+    def __str__(self) -> str:
+        """As people read it."""
+        if self.closed:
+            return f"closed, {self.failures} failures in a row" if self.failures else "closed"
+        return f"open for {self.wait:.0f} s more" if self.wait > 0 else "half open: the next request probes"
+
 
 class Breaker:
     """The breaker of one account, shared by all processes and threads. While Redis is away it is closed."""
 
     def __init__(
-        self, client: redis.Redis, account: str, *, failures: int = 5, rest: float = REST, successes: int = 3
+        self,
+        client: redis.Redis,
+        account: str,
+        *,
+        label: str = "",
+        failures: int = 5,
+        rest: float = REST,
+        successes: int = 3,
     ) -> None:
-        """`rest` is in seconds. The client answers in bytes."""
+        """`rest` is in seconds, `label` what people call the account. The client answers in bytes."""
         self._client = client
         self._redis = shared(client)
-        self._account = account
+        self._label = label or account
         self._failures, self._rest, self._successes = failures, rest, successes
         self._name = f"calltrack:breaker:{account}"
 
     def call(self, function: Callable[[], T]) -> T:
         """The function's result, or its error. Raises `BreakerOpen` without calling it while the provider rests."""
-        sight = self._sight()
+        sight = self.sight()
         if sight is None:
             return function()
         if sight.closed:
@@ -67,7 +80,7 @@ class Breaker:
             raise BreakerOpen(wait=sight.wait)
         return self._probe(function)
 
-    def _sight(self) -> Sight | None:
+    def sight(self) -> Sight | None:
         """The breaker's state; None while Redis is away."""
         with suppress(Away):
             return self._redis.ask(self._look)
@@ -125,7 +138,7 @@ class Breaker:
             reset_timeout=self._rest,
             success_threshold=self._successes,
             state_storage=pybreaker.CircuitRedisStorage(pybreaker.STATE_CLOSED, self._client, self._name),
-            listeners=[_Listener(self._account)],
+            listeners=[_Listener(self._label)],
             throw_new_error_on_trip=False,
         )
 

@@ -9,7 +9,7 @@ import redis
 
 from calltrack import registry
 from calltrack.client import state
-from calltrack.client.breaker import Breaker
+from calltrack.client.breaker import Breaker, Sight
 from calltrack.client.budget import Budget, Limit
 from calltrack.client.session import Client
 from calltrack.config import settings
@@ -35,6 +35,13 @@ def valkey() -> redis.Redis:
     return state.connect(found.redis_url)
 
 
+def breaker_of(account_id: UUID) -> Sight | None:
+    """How the account's breaker stands; None while Redis is away, or is not there."""
+    if settings().redis_url is None:
+        return None
+    return Breaker(valkey(), str(account_id)).sight()
+
+
 def client_for(account: Account) -> Client:
     """The account's HTTP client: kept while its settings stay the same."""
     credentials = tuple(sorted(account.credentials.items()))
@@ -58,5 +65,5 @@ def _client(
         declared.auth,
         dict(credentials),
         Budget(valkey(), str(account_id), limits, PROCESSES),
-        Breaker(valkey(), str(account_id)),
+        Breaker(valkey(), str(account_id), label=label),
     )

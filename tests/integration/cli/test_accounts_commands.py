@@ -2,8 +2,10 @@ import json
 
 import pytest
 
+from calltrack.client.breaker import Breaker
 from calltrack.db import accounts
 from calltrack.db.credentials import Vault
+from calltrack.errors import ProviderFailed
 from calltrack.sync.connections import client_for
 
 RETREAVER = ("retreaver", "--set", "api_key=plain-key", "--set", "company_id=7")
@@ -141,3 +143,24 @@ def test_check_says_what_is_wrong_and_fails(calltrack, stored):
     assert result.exit_code == 1
     assert "retreaver/default: The provider could not be reached." in result.stdout
     assert "plain-" not in result.output
+
+
+def test_list_shows_the_breaker(calltrack, stored, broker, monkeypatch):
+    calltrack("accounts", "add", *RETREAVER, "--webhook-secret", "plain-hook")
+    account = stored("retreaver")
+    breaker = Breaker(broker, str(account.id))
+
+    def shown():
+        return json.loads(calltrack("accounts", "list", "--json").stdout)["breaker"]
+
+    def fails():
+        raise ProviderFailed
+
+    assert shown() == "closed"
+    for _ in range(5):
+        with pytest.raises(ProviderFailed):
+            breaker.call(fails)
+    assert shown().startswith("open for ")
+    assert "breaker open" in " ".join(calltrack("accounts", "list").stdout.split())
+    monkeypatch.setattr("calltrack.cli.accounts.breaker_of", lambda _: None)
+    assert shown() == "unknown: Redis is away"

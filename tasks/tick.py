@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from calltrack.db import audit
 from calltrack.sync import rejected, schedule, sweep
+from calltrack.sync.ledger import buckets
 from tasks.app import app
 from tasks.hints import send
 
@@ -13,5 +14,5 @@ def tick() -> None:
     """Queue the syncs that are due, begin those whose turn it is, and sweep up what got stuck."""
     schedule.queue_due()
     retry = rejected.retry_outdated()
-    send([*schedule.begin_queued(), *sweep.sweep(), *retry])
+    send([*schedule.begin_queued(), *buckets.begin_due(), *sweep.sweep(), *retry])
     audit.tell_head()

@@ -20,6 +20,7 @@ COMMANDS = {
     "sync": ("sync", "Sync calls from a provider."),
     "runs": ("runs", "List, show, resume and cancel sync runs."),
     "webhooks": ("webhooks", "List, show and replay the deliveries that were landed."),
+    "reconcile": ("reconcile", "Hold every id at the provider against the database, and repair what differs."),
     "explain": ("explain", "Why a call is as it is, or is not there."),
     "rejects": ("rejects", "List records that could not become calls, and try them again."),
     "recover": ("recover", "Fetch what webhooks missed."),

@@ -19,7 +19,8 @@ from calltrack.sync.progress import summary
 _LIST = text("""
 SELECT run.*, account.name AS account, now() AS now
 FROM sync_runs run JOIN provider_configs account ON account.id = run.account_id
-WHERE CAST(:provider AS text) IS NULL OR run.provider = :provider ORDER BY run.id DESC LIMIT :most
+WHERE (CAST(:provider AS text) IS NULL OR run.provider = :provider) AND (:checks OR run.mode <> 'check')
+ORDER BY run.id DESC LIMIT :most
 """)
 _ONE = text("""
 SELECT run.*, account.name AS account, now() AS now
@@ -43,12 +44,16 @@ def runs() -> None:
 
 @runs.command("list")
 @click.option("--provider", help="Only this provider's.")
+@click.option("--checks", is_flag=True, help="Also those that check the completeness ledger.")
 @click.option("--limit", "most", default=20, show_default=True, help="How many, newest first.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, one run a line.")
-def list_(provider: str | None, most: int, as_json: bool) -> None:
+def list_(provider: str | None, checks: bool, most: int, as_json: bool) -> None:
     """List runs, newest first."""
     with database() as connection:
-        found = [_told(run) for run in connection.execute(_LIST, {"provider": provider, "most": most}).mappings()]
+        found = [
+            _told(run)
+            for run in connection.execute(_LIST, {"provider": provider, "checks": checks, "most": most}).mappings()
+        ]
     if as_json:
         for run in found:
             click.echo(json.dumps(run))

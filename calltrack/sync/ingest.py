@@ -93,6 +93,17 @@ def _ingest(cursor: Cursor[Any], batch: Sequence[Observation], target: upsert.Ta
     return outcome
 
 
+def differences(cursor: Cursor[Any], batch: Sequence[Observation]) -> dict[UUID, list[str] | None]:
+    """What merging each call's observations would change in its row; None: it has none. The rows stay locked."""
+    calls = _by_call(batch)
+    locked = upsert.CALLS.lock(cursor, [call.id for call in calls])
+    return {call.id: _difference(call, _row(locked[call.id])) if call.id in locked else None for call in calls}
+
+
+def _difference(call: _Call, before: Row) -> list[str]:
+    return changed(before, merged(call.observations, _mended(before, call)))
+
+
 def _by_call(batch: Iterable[Observation]) -> list[_Call]:
     """The observations, grouped by call, in the order of the calls' ids."""
     keyed = [(call_id(one.account_id, one.record.external_id), one) for one in batch]

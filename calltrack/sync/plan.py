@@ -22,6 +22,8 @@ class Mode(StrEnum):
     RANGE = "range"
     #: a range, to find what webhooks missed
     RECOVER = "recover"
+    #: a bucket of the completeness ledger, to be compared
+    CHECK = "check"
 
 
 class Axis(StrEnum):
@@ -61,7 +63,7 @@ def plan(
             return Plan(Axis.CHANGED, window, (window,))
         return Plan(Axis.CREATED, window, cut(window))
     window = Window(since or provider.history, min(until or now, now))
-    return Plan(Axis.CREATED, window, cut(window))
+    return Plan(Axis.CREATED, window, (window,) if mode is Mode.CHECK else cut(window))
 
 
 def cut(window: Window) -> tuple[Window, ...]:

@@ -19,6 +19,7 @@ from calltrack.db import accounts, audit
 from calltrack.db.session import engine
 from calltrack.errors import FixConfiguration
 from calltrack.sync.hints import Hint, Step
+from calltrack.sync.ledger.settle import settle
 from calltrack.sync.plan import Mode, plan
 
 logger = log.get(__name__)
@@ -40,7 +41,8 @@ WHERE run.id = :run_id FOR NO KEY UPDATE OF run, account
 """)
 _IN_THE_WAY = text("""
 SELECT id FROM sync_runs
-WHERE account_id = :account_id AND axis = :axis AND state = 'running' AND since < :until AND until > :since LIMIT 1
+WHERE account_id = :account_id AND axis = :axis AND state = 'running' AND mode <> 'check'
+  AND since < :until AND until > :since LIMIT 1
 """)
 _BEGIN = text("""
 UPDATE sync_runs SET state = 'running', axis = :axis, since = :since, until = :until,
@@ -141,7 +143,8 @@ def begin(connection: Connection, run_id: int) -> list[Hint]:
         synced_until=run["synced_until"],
     )
     span = {"since": planned.window.since, "until": planned.window.until, "axis": planned.axis.value}
-    if connection.execute(_IN_THE_WAY, {"account_id": run["account_id"], **span}).scalar():
+    checks = run["mode"] == Mode.CHECK  # it compares, and is in nobody's way
+    if not checks and connection.execute(_IN_THE_WAY, {"account_id": run["account_id"], **span}).scalar():
         return []
     connection.execute(_BEGIN, {"run_id": run_id, **span})
     logger.info("sync run begins", run_id=run_id, provider=run["provider"], mode=run["mode"])
@@ -179,7 +182,7 @@ def finish(connection: Connection, run_id: int) -> RowMapping | None:
     """Complete the run if every page of every slice is stored. Returns the completed run, or None."""
     run = connection.execute(_FINISH, {"run_id": run_id}).mappings().one_or_none()
     if run is not None:
-        connection.execute(_STATUS, dict(run))
+        _ended(connection, run)
         connection.execute(text("UPDATE provider_configs SET health = NULL WHERE id = :id"), {"id": run["account_id"]})
     return run
 
@@ -189,7 +192,7 @@ def fail(connection: Connection, run_id: int, reason: str, error: str) -> RowMap
     run = connection.execute(_FAIL, {"run_id": run_id, "reason": reason, "error": error}).mappings().one_or_none()
     if run is not None:
         logger.error("sync run stopped", run_id=run_id, provider=run["provider"], reason=reason, error=error)
-        connection.execute(_STATUS, dict(run))
+        _ended(connection, run)
     return run
 
 
@@ -197,8 +200,16 @@ def cancel(connection: Connection, run_id: int) -> bool:
     """Stop a run on somebody's wish. False: there was nothing to stop."""
     run = connection.execute(_CANCEL, {"run_id": run_id}).mappings().one_or_none()
     if run is not None:
-        connection.execute(_STATUS, dict(run))
+        _ended(connection, run)
     return run is not None
+
+
+def _ended(connection: Connection, run: RowMapping) -> None:
+    """Note with the account how its last sync ended; with its bucket, what a check found."""
+    if run["mode"] == Mode.CHECK:
+        settle(connection, run)
+    else:
+        connection.execute(_STATUS, dict(run))
 
 
 def resume(connection: Connection, run_id: int) -> list[Hint] | None:

@@ -18,15 +18,18 @@ from calltrack.provider import Context
 from calltrack.sync import progress, rejects, runs, schedule
 from calltrack.sync.hints import Hint, Step
 from calltrack.sync.ingest import Outcome, ingest
+from calltrack.sync.ledger.check import check
 from calltrack.sync.observe import Door, observe
+from calltrack.sync.plan import Mode
 
 MAX_ATTEMPTS = 12
 #: seconds that one message may keep a worker storing
 GOING_ON = 1.0
 
 _TAKE = """
-SELECT page.*, account.settings, account.name AS account
+SELECT page.*, run.mode, account.settings, account.name AS account
 FROM sync_pages page JOIN provider_configs account ON account.id = page.account_id
+JOIN sync_runs run ON run.id = page.run_id
 WHERE page.state = 'fetched' AND {which} FOR UPDATE OF page SKIP LOCKED
 """
 _THIS = text(_TAKE.format(which="page.id = :page_id"))
@@ -134,7 +137,8 @@ def _store(connection: Connection, page: RowMapping) -> tuple[RowMapping, int]:
     records = provider.calls(page["settings"]).read(Answer(200, {}, zlib.decompress(page["body"])))
     sight = observe(records, lambda raw: provider.map_call(raw, context), door)
     with driver(connection).cursor() as cursor:
-        outcome = ingest(cursor, sight.observations)
+        checks = page["mode"] == Mode.CHECK
+        outcome = check(cursor, page["run_id"], sight) if checks else ingest(cursor, sight.observations)
         refused = [*sight.rejects, *(rejects.of(one, reason) for one, reason in outcome.refused)]
         rejects.keep(cursor, refused)
     counts = _counts(len(records), len(refused), outcome)

@@ -69,5 +69,6 @@ result_backend_transport_options = {"visibility_timeout": 300}
 task_publish_retry_policy = {"max_retries": 1, "interval_start": 0.1, "interval_step": 0.1, "interval_max": 0.2}
 
 # One static tick; what is due stands in Postgres. No schedule file, and two beats do no harm.
-beat_scheduler = "celery.beat:Scheduler"
+beat_scheduler = "tasks.steady:SteadyScheduler"
+beat_max_loop_interval = 5  # seconds until it notices that the clock was set back
 beat_schedule = {"tick": {"task": "calltrack.tick", "schedule": 5.0, "options": {"expires": 5.0}}}

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from ipaddress import ip_network
 from zoneinfo import ZoneInfo
 
 import phonenumbers
+
+from calltrack import networks
+from calltrack.networks import Network
 
 
 def time_zone(value: str) -> ZoneInfo:
@@ -21,6 +25,21 @@ def region(value: str) -> str:
     if value != "none" and value not in phonenumbers.SUPPORTED_REGIONS:
         raise ValueError(f"{value!r} is no region: write two capital letters, for example US, or none")
     return value
+
+
+def network(value: str) -> Network:
+    """A network, or one address, of IPv4 or IPv6."""
+    try:
+        return networks.network(value)
+    except ValueError:
+        raise ValueError(f"{value!r} is no network: write {_meant(value)}") from None
+
+
+def _meant(value: str) -> str:
+    try:
+        return str(ip_network(value, strict=False))
+    except ValueError:
+        return "203.0.113.0/24, 203.0.113.7 or 2001:db8::/32, for example"
 
 
 def one_of(*choices: str) -> Callable[[str], str]:

@@ -19,6 +19,7 @@ from typing import Any
 from dotenv import dotenv_values
 
 from calltrack.errors import FixConfiguration
+from calltrack.networks import Network, network
 
 SERVERS_FILE = "servers.json"
 #: held by the process that runs the embedded servers, as long as it lives: so a left-over SERVERS_FILE is known
@@ -54,6 +55,8 @@ class Settings:
     spool_dir: Path | None
     #: bytes that may lie there
     spool_limit: int
+    #: proxies whose `X-Forwarded-For` is believed
+    trusted_proxies: tuple[Network, ...]
     #: "json", "console", or "": by where the log goes
     log_format: str
     #: the environment the settings were read from, `.env` included
@@ -78,6 +81,7 @@ class Settings:
             "FLOWER_PORT": str(self.flower_port),
             "CALLTRACK_SPOOL_DIR": str(self.spool_dir or OFF),
             "CALLTRACK_SPOOL_LIMIT": str(self.spool_limit),
+            "CALLTRACK_TRUSTED_PROXIES": ",".join(map(str, self.trusted_proxies)),
         }
 
 
@@ -118,6 +122,7 @@ def resolve(env: Mapping[str, str]) -> Settings:
         flower_port=_port(env, "FLOWER_PORT", 5555, faults),
         spool_dir=_spool_dir(env, home),
         spool_limit=_spool_limit(env, faults),
+        trusted_proxies=_trusted_proxies(env, faults),
         log_format=_log_format(env, faults),
         environ=env,
     )
@@ -218,6 +223,16 @@ def _spool_limit(env: Mapping[str, str], faults: list[str]) -> int:
         faults.append(f"CALLTRACK_SPOOL_LIMIT must be a number of bytes, not {text!r}.")
         return SPOOL_LIMIT
     return int(text)
+
+
+def _trusted_proxies(env: Mapping[str, str], faults: list[str]) -> tuple[Network, ...]:
+    """`10.0.0.0/8,2001:db8::7`."""
+    text = env.get("CALLTRACK_TRUSTED_PROXIES", "")
+    try:
+        return tuple(map(network, text.replace(",", " ").split()))
+    except ValueError:
+        faults.append(f"CALLTRACK_TRUSTED_PROXIES must be a list of networks, as 10.0.0.0/8,127.0.0.1, not {text!r}.")
+        return ()
 
 
 def _log_format(env: Mapping[str, str], faults: list[str]) -> str:

@@ -161,6 +161,13 @@ class BadSignature(RefuseDelivery):
     status = 401
 
 
+class SourceRefused(RefuseDelivery):
+    """The account takes no deliveries from this address."""
+
+    reason = "source_refused"
+    status = 403
+
+
 class UnknownDoor(RefuseDelivery):
     """No such provider or account."""
 

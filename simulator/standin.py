@@ -83,6 +83,11 @@ class StandIn(ABC):
     def render_all(self) -> None:
         """Render every record in the usual dialects."""
 
+    def limit(self, limits: Sequence[Limit]) -> None:
+        """Refuse what goes beyond these limits, from now on; without any, nothing."""
+        with self.lock:
+            self._limiter = Limiter(limits)
+
     def route(self, path: str) -> str:
         """The path as it is counted: without ids."""
         return path
@@ -229,6 +234,12 @@ class StandIn(ABC):
                 for place, row in enumerate(self._rows.by_created)
                 if row.flaw
             ]
+
+    def unusable(self) -> list[bytes]:
+        """The same rows as they were told last, as JSON."""
+        with self.lock:
+            self._keep_up()
+            return [told for row in self._rows.by_created if row.flaw for told in row.rendered.values()]
 
     def _good(self, since: datetime | None, until: datetime | None) -> list[Row]:
         with self.lock:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from calltrack.db import audit
-from calltrack.sync import rejected, schedule, sweep
+from calltrack.sync import rejected, schedule, spool, sweep
+from calltrack.sync.hints import Hint, Step
 from calltrack.sync.ledger import buckets
 from tasks.app import app
 from tasks.hints import send
@@ -16,3 +17,5 @@ def tick() -> None:
     retry = rejected.retry_outdated()
     send([*schedule.begin_queued(), *buckets.begin_due(), *sweep.sweep(), *retry])
     audit.tell_head()
+    for provider in spool.drain_here():
+        send([Hint(Step.DELIVERIES, provider)])

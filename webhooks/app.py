@@ -25,6 +25,7 @@ from webhooks.health import Health
 from webhooks.keepsake import Keepsake
 from webhooks.receiver import MAX_BODY, Receiver
 from webhooks.refusals import Refusals
+from webhooks.source import Sources
 
 #: seconds between two messages about deliveries of the same provider
 BELL_INTERVAL = 0.1
@@ -80,7 +81,8 @@ def create_app(
     app.extensions["receiver"] = Parts(connections, engine, refusals, chores)
     app.register_error_handler(HTTPException, http_error)
     app.register_error_handler(Exception, fault)
-    _open_doors(app, Receiver(accounts, connections, bell, refusals, max_body(found), spool).receive)
+    sources = Sources(found.trusted_proxies)
+    _open_doors(app, Receiver(accounts, connections, bell, refusals, max_body(found), spool, sources).receive)
     health = Health(connections, bell)
     app.add_url_rule("/healthz", view_func=health.alive)
     app.add_url_rule("/readyz", view_func=health.ready)

@@ -40,6 +40,10 @@ threads = 8
 keepalive = 75
 #: bytes, the most there is: some senders put a whole call into the query string
 limit_request_line = 8190
+#: no proxy's headers count here; whose word we take on where a request came from is CALLTRACK_TRUSTED_PROXIES
+forwarded_allow_ips = ""
+forwarder_headers = ""
+secure_scheme_headers: dict[str, str] = {}
 #: a socket in the user's home directory, for a tool that nobody here uses
 control_socket_disable = True
 

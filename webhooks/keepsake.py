@@ -72,6 +72,7 @@ class Keepsake:
             name=said["name"],
             webhook_secrets=tuple(said["webhook_secrets"]),
             settings=said["settings"],
+            allowed_ips=tuple(said["allowed_ips"]),
             is_active=said["is_active"],
             # what follows is nothing to a receiver
             api_url="",
@@ -91,5 +92,6 @@ def _told(account: Account) -> dict[str, Any]:
         "name": account.name,
         "webhook_secrets": list(account.webhook_secrets),
         "settings": dict(account.settings),
+        "allowed_ips": list(account.allowed_ips),
         "is_active": account.is_active,
     }

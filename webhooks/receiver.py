@@ -1,4 +1,4 @@
-"""What happens between a POST and its answer: check the length, know the door, verify, read, land, ring."""
+"""What happens between a POST and its answer: check length, door and source, verify, read, land, ring."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from werkzeug.exceptions import ClientDisconnected
 
 from calltrack import log, registry
 from calltrack.db.accounts import Account
-from calltrack.errors import BadSignature, LengthRequired, RefuseDelivery, TooLarge, UnknownDoor
+from calltrack.errors import BadSignature, LengthRequired, RefuseDelivery, SourceRefused, TooLarge, UnknownDoor
 from calltrack.provider import Webhook
 from calltrack.signatures import Signature
 from calltrack.sync import inbox
@@ -25,6 +25,7 @@ from webhooks.bell import Bell
 from webhooks.connections import Connections
 from webhooks.refusals import Refusals
 from webhooks.seldom import Seldom
+from webhooks.source import Sources
 
 logger = log.get(__name__)
 
@@ -55,6 +56,7 @@ class Receiver:
         refusals: Refusals,
         max_body: int = MAX_BODY,
         spool: Spool | None = None,
+        sources: Sources | None = None,
     ) -> None:
         self._accounts = accounts
         self._connections = connections
@@ -62,6 +64,7 @@ class Receiver:
         self._refusals = refusals
         self._max_body = max_body
         self._spool = spool
+        self._sources = sources or Sources()
         self._seldom = Seldom()
 
     def receive(self, provider: str, account: str | None = None, event: str = "") -> Response:
@@ -69,7 +72,7 @@ class Receiver:
         try:
             landed = self._landed(request, provider, account, event)
         except RefuseDelivery as refusal:
-            self._refusals.count(self._door(provider, account), refusal)
+            self._refusals.count(self._door(provider, account), refusal, self._sources.of(request))
             return refused(refusal)
         self._bell.ring(provider)
         return answer(202, {"id": landed.id, "status": "accepted" if landed.fresh else "duplicate"})
@@ -114,12 +117,16 @@ class Receiver:
         """The account, and whether the signature covers what the delivery says."""
         account = self._accounts.find(provider, name, FRESH)
         try:
-            return account, verify(post, body, webhook.signature, account.webhook_secrets)
-        except BadSignature:
+            return account, self._admitted(post, account, webhook, body)
+        except (SourceRefused, BadSignature):
             renewed = self._accounts.find(provider, name, FRESH_TO_REFUSE)
-            if renewed.webhook_secrets == account.webhook_secrets:
+            if (renewed.webhook_secrets, renewed.allowed_ips) == (account.webhook_secrets, account.allowed_ips):
                 raise
-        return renewed, verify(post, body, webhook.signature, renewed.webhook_secrets)
+        return renewed, self._admitted(post, renewed, webhook, body)
+
+    def _admitted(self, post: Request, account: Account, webhook: Webhook, body: bytes) -> bool:
+        self._sources.check(post, account.allowed_ips)
+        return verify(post, body, webhook.signature, account.webhook_secrets)
 
     def _land(self, delivery: Delivery) -> Landed | Spooled:
         try:

@@ -3,7 +3,7 @@ and the provider can be asked whether they work. The rows themselves are `calltr
 """
 
 from calltrack.accounts.check import check
-from calltrack.accounts.manage import Added, Changed, add, change, context, remove, set_active
+from calltrack.accounts.manage import Added, Changed, add, change, context, remove, rotated, set_active
 from calltrack.accounts.schedule import next_daily, next_syncs
 from calltrack.accounts.seed import seed
 
@@ -17,6 +17,7 @@ __all__ = [
     "next_daily",
     "next_syncs",
     "remove",
+    "rotated",
     "seed",
     "set_active",
 ]

@@ -49,6 +49,8 @@ class Form:
     values: Mapping[str, str] = field(repr=False)
     webhook_secrets: tuple[str, ...] = field(repr=False)
     rate_limits: tuple[str, ...]
+    #: as `networks.network` writes them
+    allowed_ips: tuple[str, ...]
 
 
 def read(
@@ -59,6 +61,7 @@ def read(
     values: Mapping[str, str],
     webhook_secrets: Sequence[str],
     rate_limits: Sequence[str] = (),
+    allowed_ips: Sequence[str] = (),
 ) -> Form:
     """Check what was written. Raises `FixConfiguration` with every fault at once."""
     written = {
@@ -67,12 +70,14 @@ def read(
         "values": {key: value.strip() for key, value in values.items()},
         "webhook_secrets": list(webhook_secrets),
         "rate_limits": list(rate_limits),
+        "allowed_ips": list(allowed_ips),
     }
     try:
         cleaned = _schema(provider)().load(written)
     except ValidationError as fault:
         raise FixConfiguration(" ".join(_sentences("", fault.messages_dict))) from None
-    return Form(name, cleaned["api_url"], cleaned["values"], tuple(webhook_secrets), tuple(rate_limits))
+    allowed = tuple(str(checks.network(text)) for text in allowed_ips)
+    return Form(name, cleaned["api_url"], cleaned["values"], tuple(webhook_secrets), tuple(rate_limits), allowed)
 
 
 def _schema(provider: Provider) -> type[Schema]:
@@ -83,6 +88,7 @@ def _schema(provider: Provider) -> type[Schema]:
             "values": fields.Nested(_values_schema(provider)),
             "webhook_secrets": fields.List(fields.String(validate=_not_blank)),
             "rate_limits": fields.List(fields.String(validate=_rate_limit)),
+            "allowed_ips": fields.List(fields.String(validate=_network)),
         },
         name="AccountSchema",
     )
@@ -132,6 +138,13 @@ def _rate_limit(value: str) -> None:
         Limit.parse(value)
     except FixConfiguration as fault:
         raise ValidationError(fault.message) from None
+
+
+def _network(value: str) -> None:
+    try:
+        checks.network(value)
+    except ValueError as fault:
+        raise ValidationError(f"{fault}.") from None
 
 
 class _Url(fields.String):

@@ -51,6 +51,7 @@ def add(
     api_url: str | None = None,
     webhook_secrets: Sequence[str] = (),
     rate_limits: Sequence[str] = (),
+    allowed_ips: Sequence[str] = (),
     scheduled: bool = True,
 ) -> Added:
     """A new account of this provider; `values` are its settings, secret ones included. The caller commits.
@@ -66,6 +67,7 @@ def add(
         values=values,
         webhook_secrets=webhook_secrets or [made or ""],
         rate_limits=rate_limits,
+        allowed_ips=allowed_ips,
     )
     hidden, shown = split(declared, form.values)
     account_id = accounts.insert(
@@ -78,6 +80,7 @@ def add(
         settings=shown,
         webhook_secrets=form.webhook_secrets,
         rate_limits=form.rate_limits,
+        allowed_ips=form.allowed_ips,
     )
     account = accounts.get(conn, vault, account_id)
     if scheduled:
@@ -96,9 +99,11 @@ def change(
     api_url: str | None = None,
     webhook_secrets: Sequence[str] = (),
     rate_limits: Sequence[str] = (),
+    allowed_ips: Sequence[str] | None = None,
 ) -> Changed:
     """Give the account other values; what is not given stays, as far as it is still known. The caller commits.
 
+    `allowed_ips`: networks that deliveries may come from; empty: any, None: as it was.
     An account that comes without secrets, because their key is lost, must be given them again.
     """
     declared = registry.get(account.provider)
@@ -113,6 +118,7 @@ def change(
         values={**kept, **values},
         webhook_secrets=verifying or [made or ""],
         rate_limits=rate_limits or account.rate_limits,
+        allowed_ips=account.allowed_ips if allowed_ips is None else allowed_ips,
     )
     hidden, shown = split(declared, form.values)
     changed = replace(
@@ -122,6 +128,7 @@ def change(
         settings=shown,
         webhook_secrets=form.webhook_secrets,
         rate_limits=form.rate_limits,
+        allowed_ips=form.allowed_ips,
     )
     if changed != account:
         accounts.save(conn, vault, changed)
@@ -156,6 +163,12 @@ def changes(before: Account, after: Account) -> list[str]:
     settings = {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
     others = {name for name in vars(before) if vars(before)[name] != vars(after)[name]}
     return sorted(settings | others - {"settings", "secrets"})
+
+
+def rotated(account: Account, added: Sequence[str], *, drop_old: bool) -> tuple[str, ...]:
+    """The account's webhook secrets with these before them; without the old ones if they are not to fit any more."""
+    valid = tuple(dict.fromkeys((*added, *account.webhook_secrets)))
+    return valid[: max(1, len(set(added)))] if drop_old else valid
 
 
 def make_secret() -> str:

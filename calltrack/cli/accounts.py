@@ -38,6 +38,13 @@ OPTIONS = (
     click.option(
         "--rate-limit", "rate_limits", metavar="100/minute", multiple=True, help="Request budget; may be repeated."
     ),
+    click.option(
+        "--allow-ip",
+        "allowed_ips",
+        metavar="203.0.113.0/24",
+        multiple=True,
+        help="Take deliveries from this network only; may be repeated.",
+    ),
 )
 
 
@@ -67,6 +74,7 @@ def add(
     pairs: Sequence[str],
     webhook_secrets: Sequence[str],
     rate_limits: Sequence[str],
+    allowed_ips: Sequence[str],
 ) -> None:
     """Add an account at PROVIDER."""
     with database() as conn:
@@ -79,6 +87,7 @@ def add(
             api_url=api_url,
             webhook_secrets=webhook_secrets,
             rate_limits=rate_limits,
+            allowed_ips=allowed_ips,
         )
     click.echo(f"Added {added.account.label}. See that it works: calltrack accounts check {added.account.label}")
     tell_of_webhooks(added)
@@ -87,21 +96,49 @@ def add(
 @accounts.command()
 @click.argument("name")
 @values_options
+@click.option("--any-ip", is_flag=True, help="Take deliveries from anywhere.")
+@click.option(
+    "--add-webhook-secret",
+    "added_secrets",
+    metavar="SECRET",
+    multiple=True,
+    help="Verifies deliveries from now on, beside those that do already.",
+)
+@click.option("--drop-old-webhook-secrets", "drop_old", is_flag=True, help="Only the newest verifies deliveries.")
 def update(
-    name: str, api_url: str | None, pairs: Sequence[str], webhook_secrets: Sequence[str], rate_limits: Sequence[str]
+    name: str,
+    api_url: str | None,
+    pairs: Sequence[str],
+    webhook_secrets: Sequence[str],
+    rate_limits: Sequence[str],
+    allowed_ips: Sequence[str],
+    any_ip: bool,
+    added_secrets: Sequence[str],
+    drop_old: bool,
 ) -> None:
-    """Change what is given, and leave the rest as it is. Webhook secrets and rate limits replace the old ones."""
+    """Change what is given, and leave the rest as it is.
+
+    Webhook secrets, rate limits and networks that are given replace the old ones.
+    """
+    if webhook_secrets and (added_secrets or drop_old):
+        raise FixConfiguration("--webhook-secret replaces all webhook secrets: add or drop some, or replace all.")
+    if allowed_ips and any_ip:
+        raise FixConfiguration("--any-ip and --allow-ip contradict each other: give one of them.")
     with database() as conn:
+        account = opened(conn, chosen(conn, name).id)
         changed = library.change(
             conn,
             vault(),
-            opened(conn, chosen(conn, name).id),
+            account,
             values=as_values(pairs),
             api_url=api_url,
-            webhook_secrets=webhook_secrets,
+            webhook_secrets=webhook_secrets or library.rotated(account, added_secrets, drop_old=drop_old),
             rate_limits=rate_limits,
+            allowed_ips=allowed_ips if allowed_ips or any_ip else None,
         )
     click.echo(f"{changed.account.label}: {'changed' if changed.differs else 'is like that already'}.")
+    if added_secrets or drop_old:
+        click.echo(f"Webhook secrets that fit: {len(changed.account.webhook_secrets)}.")
     if changed.made_secret:
         tell_of_webhooks(changed)
 
@@ -252,6 +289,7 @@ def described(row: Row[Any]) -> dict[str, Any]:
         "api_url": row.api_url,
         "settings": row.settings,
         "rate_limits": row.rate_limits,
+        "allowed_ips": row.allowed_ips,
         "is_active": row.is_active,
         "next_full_at": _iso(row.next_full_at),
         "next_incremental_at": _iso(row.next_incremental_at),

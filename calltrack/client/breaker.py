@@ -87,8 +87,7 @@ class Breaker:
         return None
 
     def _look(self) -> Sight:
-        prefix = f"{self._name}:{pybreaker.CircuitRedisStorage.BASE_NAMESPACE}"
-        found: Any = self._client.mget([f"{prefix}:{key}" for key in ("state", "fail_counter", "opened_at")])
+        found: Any = self._client.mget([self._key(name) for name in ("state", "fail_counter", "opened_at")])
         state, failures, opened_at = found
         return Sight(
             closed=state in (None, pybreaker.STATE_CLOSED.encode()),
@@ -97,8 +96,13 @@ class Breaker:
         )
 
     def _wait(self, state: bytes | None, opened_at: int) -> float:
-        rests = state == pybreaker.STATE_OPEN.encode()
-        return opened_at + self._rest - time.time() if rests else 0.0
+        if state != pybreaker.STATE_OPEN.encode():
+            return 0.0
+        now = int(time.time())
+        if opened_at > now + self._rest:  # by a clock that was ahead, and would keep it open until then
+            opened_at = now
+            self._client.set(self._key("opened_at"), now)  # pybreaker only ever raises it
+        return opened_at + self._rest - time.time()
 
     def _probe(self, function: Callable[[], T]) -> T:
         lease = self._client.lock(f"{self._name}:probe", timeout=PROBE_LASTS, blocking=False)
@@ -131,6 +135,10 @@ class Breaker:
         """
         with suppress(_Failure, pybreaker.CircuitBreakerError, Away):
             self._redis.ask(lambda: self._machine().call(outcome))
+
+    def _key(self, name: str) -> str:
+        """Where pybreaker keeps it."""
+        return f"{self._name}:{pybreaker.CircuitRedisStorage.BASE_NAMESPACE}:{name}"
 
     def _machine(self) -> pybreaker.CircuitBreaker:
         return pybreaker.CircuitBreaker(

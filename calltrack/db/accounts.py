@@ -39,6 +39,8 @@ class Account:
     settings: Mapping[str, str]
     #: "100/minute", …; empty: the provider's own
     rate_limits: tuple[str, ...]
+    #: networks that deliveries may come from; empty: any
+    allowed_ips: tuple[str, ...]
     is_active: bool
     #: UTC
     full_sync_at: time
@@ -72,6 +74,7 @@ def insert(
     webhook_secrets: Sequence[str],
     settings: Mapping[str, str],
     rate_limits: Sequence[str] = (),
+    allowed_ips: Sequence[str] = (),
 ) -> UUID:
     """A new account's id; it is active, and no sync is scheduled.
 
@@ -88,6 +91,7 @@ def insert(
             credentials=_sealed(vault, secrets, webhook_secrets, account_id, provider),
             settings=dict(settings),
             rate_limits=list(rate_limits),
+            allowed_ips=list(allowed_ips),
         )
         .on_conflict_do_nothing(index_elements=["provider_type", "name"])
         .returning(_ROW.id)
@@ -146,7 +150,10 @@ def overview(conn: Connection) -> Sequence[Row[Any]]:
 
 
 def save(conn: Connection, vault: Vault, account: Account) -> None:
-    """Write the account's URL, credentials, settings and rate limits. A fault noted in `health` is taken as mended."""
+    """Write the account's URL, credentials, settings, rate limits and allowed networks.
+
+    A fault noted in `health` is taken as mended.
+    """
     _update(
         conn,
         account.id,
@@ -154,6 +161,7 @@ def save(conn: Connection, vault: Vault, account: Account) -> None:
         credentials=_sealed(vault, account.secrets, account.webhook_secrets, account.id, account.provider),
         settings=dict(account.settings),
         rate_limits=list(account.rate_limits),
+        allowed_ips=list(account.allowed_ips),
         health=None,
     )
 
@@ -235,6 +243,7 @@ def _account(row: Row[Any], opened: Mapping[str, Any]) -> Account:
         webhook_secrets=tuple(opened.get(WEBHOOK_SECRETS, ())),
         settings=row.settings,
         rate_limits=tuple(row.rate_limits),
+        allowed_ips=tuple(row.allowed_ips),
         is_active=row.is_active,
         full_sync_at=row.full_sync_at,
         incremental_every=row.incremental_every,

@@ -7,7 +7,7 @@ psycopg connection.
 from __future__ import annotations
 
 import codecs
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
@@ -25,6 +25,8 @@ from calltrack.provider import Raw, Webhook
 
 #: an event type is a word, not a text
 EVENT_LIMIT = 100
+#: levels of a JSON body: deeper ones can be read, but not written again (orjson ends at 254)
+NESTING = 100
 
 _LAND = """
 INSERT INTO webhook_logs
@@ -85,7 +87,7 @@ def land(connection: Connection[Any], delivery: Delivery) -> Landed:
             delivery.account_id,
             delivery.provider,
             delivery.event_type or None,
-            orjson.dumps(delivery.headers).decode(),
+            orjson.dumps({name: storable(value) for name, value in delivery.headers.items()}).decode(),
             storable(delivery.content_type),
             storable(delivery.query),
             delivery.body,
@@ -125,7 +127,21 @@ def _json(body: bytes) -> Raw:
         raise UnusableBody("The body is not the JSON that its content type says.") from None
     if not isinstance(value, dict):
         raise UnusableBody("The body must be one JSON object.")
+    if body.count(b"{") + body.count(b"[") > NESTING and _deeper(value, NESTING):
+        raise UnusableBody(f"The JSON is nested more than {NESTING} levels deep.")
     return value
+
+
+def _deeper(value: Any, levels: int) -> bool:
+    """Whether lists and objects stand in each other over more levels than these."""
+    within = [value]
+    for _ in range(levels):
+        within = [inner for outer in within for inner in _contained(outer) if isinstance(inner, dict | list)]
+    return bool(within)
+
+
+def _contained(outer: Any) -> Iterable[Any]:
+    return outer.values() if isinstance(outer, dict) else outer
 
 
 def _form(body: bytes) -> Raw:

@@ -17,6 +17,8 @@ from calltrack.errors import NotACall, RejectRecord
 from calltrack.model import CallRecord, Observation, Source
 
 MAX_ID = 255
+#: levels of a record that are kept
+NESTING = 100
 MAX_INTEGER = 2**31 - 1
 MAX_MONEY = Decimal(10) ** 12
 WHOLE = ("duration_seconds", "talk_seconds", "wrap_seconds", "ring_seconds", "hold_seconds")
@@ -91,11 +93,26 @@ def _observation(record: CallRecord, digest: bytes, door: Door) -> Observation:
 
 def _storable(raw: dict[str, Any]) -> tuple[bytes, dict[str, Any]]:
     """The record as JSON bytes and as values, without the NUL characters that Postgres cannot hold."""
-    body = orjson.dumps(raw)
+    try:
+        body = orjson.dumps(raw)
+    except TypeError:  # orjson reads deeper than it writes
+        raw = _shallow(raw, NESTING)
+        body = orjson.dumps(raw)
     if rb"\u0000" not in body:
         return body, raw
     clean = _without_nul(raw)
     return orjson.dumps(clean), clean
+
+
+def _shallow(value: Any, levels: int) -> Any:
+    """The value, with "…" for what stands deeper than so many levels. The page or delivery has it as it came."""
+    if not isinstance(value, dict | list):
+        return value
+    if not levels:
+        return "…"
+    if isinstance(value, list):
+        return [_shallow(item, levels - 1) for item in value]
+    return {key: _shallow(item, levels - 1) for key, item in value.items()}
 
 
 def _without_nul(value: Any) -> Any:

@@ -22,7 +22,9 @@ import orjson
 from psycopg import DataError, IntegrityError
 
 from calltrack import log
-from calltrack.sync.inbox import Delivery
+from calltrack.config import settings
+from calltrack.db.session import driver, engine
+from calltrack.sync.inbox import Delivery, land
 
 #: files landed in one go
 BATCH = 500
@@ -163,3 +165,17 @@ def _loaded(content: bytes) -> Delivery:
             "received_at": datetime.fromisoformat(found["received_at"]),
         }
     )
+
+
+def drain_here() -> set[str]:
+    """Land what was spooled on this machine, where the receivers that did it are down. Returns the providers."""
+    folder = settings().spool_dir
+    if folder is None:
+        return set()
+    spool = Spool(folder, settings().spool_limit)
+
+    def land_one(delivery: Delivery) -> None:
+        with engine().begin() as connection:
+            land(driver(connection), delivery)
+
+    return spool.drain(land_one) if len(spool) else set()

@@ -1,6 +1,6 @@
 """Hurt the system, round after round, and count every call after each.
 
-python -m tests.chaos [--rounds 5] [--seed N] [--records 1500] [--json FILE]
+python -m tests.chaos [--rounds 5] [--seed N] [--records 1500] [--short]
 """
 
 from __future__ import annotations

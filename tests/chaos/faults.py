@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
 import psycopg
 
-from simulator import Habits
+from simulator import Limit
 from tests.chaos.stage import COMMANDS, PROVIDERS, Stage
 
 Undo = Callable[[], None]
@@ -23,18 +25,23 @@ CREATE OR REPLACE TRIGGER disk_full BEFORE INSERT OR UPDATE ON {table} EXECUTE F
 """
 #: what the simulated providers do wrong for a while
 HABITS = {
-    "server errors": "server_errors=0.4",
-    "cut connections": "cut_connections=0.3",
-    "cut JSON": "cut_json=0.3",
-    "HTML for JSON": "html_answers=0.3",
-    "no answers": "hangs=0.2, hang_seconds=1",
-    "429": "rate_limit",
-    "429 without Retry-After": "rate_limit, silent_429=1",
+    "server errors": "server_errors=0.5",
+    "connections reset": "cut_connections=0.4",
+    "truncated JSON": "cut_json=0.4",
+    "HTML for JSON": "html_answers=0.4",
+    "connections left hanging": "hangs=0.3, hang_seconds=1",
     "endless next link": "endless_next",
     "repeated cursor": "repeated_cursor",
-    "pages that shift": "page_shift",
-    "provider down": "server_errors=1",
-    "late changes": "late_changes=0.1, late_calls=0.05, late_after=3",
+    "pages that shift": "page_shift=3",
+    "late changes": "late_changes=0.1",
+}
+#: longer than a request is waited for
+NO_ANSWER = "hangs=0.1, hang_seconds=40"
+#: what the provider lets through in the seconds of a fault: below what the account is set to
+LIMITS = {
+    "429 with Retry-After": ((4,), 0.0),
+    "429 without Retry-After": ((4,), 1.0),
+    "limit that shrinks": ((8, 5, 2), 0.3),
 }
 
 
@@ -64,8 +71,15 @@ def flush(stage: Stage, _: Random) -> None:
 
 
 def stop_broker(stage: Stage, _: Random) -> Undo:
-    """It comes back empty: it keeps nothing on disk that is younger than its last snapshot."""
+    """It comes back with the messages that it had."""
+    stage.valkey.stop()
+    return stage.valkey.start
+
+
+def empty_broker(stage: Stage, _: Random) -> Undo:
+    """It is killed, and comes back with nothing."""
     stage.crash(stage.valkey)
+    shutil.rmtree(stage.valkey.folder)
     return stage.valkey.start
 
 
@@ -109,29 +123,76 @@ def repeat_messages(stage: Stage, chance: Random) -> None:
     send([*hints, *hints, *(Hint(Step.DELIVERIES, provider) for provider in PROVIDERS)])
 
 
+def say_again(stage: Stage, chance: Random) -> None:
+    """Real messages come a second time, byte for byte."""
+    heard = list(stage.eavesdropper.heard)
+    stage.eavesdropper.say_again(chance.sample(heard, min(50, len(heard))))
+
+
+def jump(stage: Stage, chance: Random) -> Undo:
+    """The clocks of all workers, of beat and the receiver; Postgres keeps the time."""
+    stage.clock.jump(chance.choice((-86_400, -3600, -60, 60, 3600, 86_400)))
+    return lambda: stage.clock.jump(0)
+
+
 def misbehaving(habits: str) -> Act:
     def act(stage: Stage, chance: Random) -> Undo:
+        # Convoso has no links that could name the wrong page.
+        return stage.misbehave("retreaver" if "cursor" in habits else chance.choice(PROVIDERS), habits)
+
+    return act
+
+
+def limiting(counts: Sequence[int], silent: float) -> Act:
+    """Let ever fewer requests through per second."""
+
+    def act(stage: Stage, chance: Random) -> Undo:
         assert stage.sim
-        stand_in = stage.sim.provider(chance.choice(PROVIDERS))
-        before, stand_in.habits = stand_in.habits, Habits.parse(habits)
+        provider = chance.choice(PROVIDERS)
+        stand_in, talking = stage.sim.provider(provider), stage.misbehave(provider, f"silent_429={silent}")
+        later = [
+            threading.Timer(LASTS / len(counts) * nth, stand_in.limit, [[Limit(count, 1)]])
+            for nth, count in enumerate(counts)
+        ]
+        for timer in later:
+            timer.start()
 
         def undo() -> None:
-            stand_in.habits = before
+            for timer in later:
+                timer.cancel()
+                timer.join()
+            stand_in.limit([])
+            talking()
 
         return undo
 
     return act
 
 
+def down(stage: Stage, chance: Random) -> Undo:
+    """It answers every request with 503."""
+    assert stage.sim
+    stand_in = stage.sim.provider(chance.choice(PROVIDERS))
+    vars(stand_in)["reply"] = lambda _: stand_in.refuse(503, "Down for maintenance.")
+    return lambda: vars(stand_in).pop("reply", None) and None
+
+
+LASTS = 6.0
 FAULTS = (
     *(Fault(f"{name} killed", killing(name)) for name in COMMANDS),
     Fault("all workers killed", kill_all),
     Fault("broker flushed", flush),
-    Fault("broker stopped, back empty", stop_broker, 20),
+    Fault("broker stopped", stop_broker, 20),
+    Fault("broker killed, back empty", empty_broker, 2),
     Fault("Postgres stopped", stop_postgres, 20),
     Fault("Postgres killed", crash_postgres),
     Fault("connections cut in transactions", cut_connections),
     Fault("disk full", fill_disk, 5),
-    Fault("messages repeated", repeat_messages),
-    *(Fault(f"provider: {name}", misbehaving(habits), 6) for name, habits in HABITS.items()),
+    Fault("messages about any page", repeat_messages),
+    Fault("messages delivered twice", say_again),
+    Fault("clock jumps", jump, LASTS),
+    Fault("provider down", down, LASTS),
+    Fault("provider: no answers", misbehaving(NO_ANSWER), 3),
+    *(Fault(f"provider: {name}", limiting(*limits), LASTS) for name, limits in LIMITS.items()),
+    *(Fault(f"provider: {name}", misbehaving(habits), LASTS) for name, habits in HABITS.items()),
 )

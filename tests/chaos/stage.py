@@ -27,6 +27,8 @@ from calltrack.embedded.server import Server
 from calltrack.embedded.supervise import Supervisor
 from calltrack.embedded.valkey import Valkey
 from simulator import Habits, Simulator, World
+from tests.chaos.clock import Clock
+from tests.chaos.eavesdropper import Eavesdropper
 
 SECRET = "the-webhook-secret-of-the-trial"
 #: of the seconds that the system waits in production
@@ -42,6 +44,10 @@ COMMANDS = {
     "beat": "celery --quiet -A tasks beat",
 }
 PROVIDERS = ("retreaver", "convoso")
+#: what the providers' records look like in every round, and when late things happen
+USUAL = "numbers_as_strings=0.2, mixed_money=0.2, blank_ids=0.004, odd_records=0.002, late_after=3"
+#: so that a sync lasts as long as the faults; and so that it does not, when there are none any more
+SLOW, QUICK = "{10/second}", "{500/second}"
 KEPT = ("provider_configs", "audit_log", "audit_head", "alembic_version")
 
 
@@ -52,6 +58,9 @@ class Stage:
         self.postgres, self.valkey, self.settings = postgres, valkey, found
         self.port = free_port()
         self.sim: Simulator | None = None
+        self.eavesdropper = Eavesdropper(found.redis_url or "")
+        self.clock = Clock(found.home)
+        self._habits: dict[str, list[str]] = {}
         self.supervisor: Supervisor | None = None
 
     def url(self, provider: str) -> str:
@@ -72,6 +81,22 @@ class Stage:
         """Deliveries that wait on disk, or were set aside there."""
         assert self.settings.spool_dir
         return list(self.settings.spool_dir.rglob("*.delivery"))
+
+    def misbehave(self, provider: str, habits: str) -> Callable[[], None]:
+        """Give the provider these habits beside those that it has. Returns what ends it."""
+        assert self.sim
+        stand_in, active = self.sim.provider(provider), self._habits.setdefault(provider, [])
+
+        def renew() -> None:
+            stand_in.habits = Habits.parse(", ".join([USUAL, *active]))
+
+        def undo() -> None:
+            active.remove(habits)
+            renew()
+
+        active.append(habits)
+        renew()
+        return undo
 
     def broker(self) -> redis.Redis:
         assert self.settings.redis_url
@@ -99,9 +124,11 @@ class Stage:
         self.execute(f"TRUNCATE {', '.join(name for name in names if name not in KEPT)}")
         self.execute("UPDATE provider_configs SET blocked_until = NULL, health = NULL")
         self.broker().flushall()
+        self.eavesdropper.heard.clear()
         if self.sim is not None:
             self.sim.__exit__(None, None, None)
-        self.sim = Simulator(world, habits=Habits(), port=self.port)
+        self._habits.clear()
+        self.sim = Simulator(world, habits=Habits.parse(USUAL), port=self.port)
         self.sim.__enter__()
 
 
@@ -129,6 +156,7 @@ def stage(home: Path) -> Iterator[Stage]:
         found = config.resolve(
             {
                 "PATH": os.environ["PATH"],
+                "PYTHONPATH": str(ROOT),
                 "DATABASE_URL": postgres.url,
                 "REDIS_URL": valkey.url,
                 "CALLTRACK_SECRET_KEYS": "trial:a-key-of-32-characters-or-longer",
@@ -140,10 +168,13 @@ def stage(home: Path) -> Iterator[Stage]:
         )
         made = Stage(postgres, valkey, found)
         _set_up(made)
+        stack.enter_context(made.eavesdropper)
         # for what the trial itself sends: doubled messages
         os.environ.update(environ(found))
         output = stack.enter_context((home / "output").open("w"))
-        made.supervisor = stack.enter_context(Supervisor(COMMANDS, environ(found), ROOT, output=output))
+        made.supervisor = stack.enter_context(
+            Supervisor(COMMANDS, {**environ(found), **made.clock.environ}, ROOT, output=output)
+        )
         log = Path(output.name)
         assert until(lambda: answers(found.port) and log.read_text().count(" ready.") >= len(COMMANDS) - 2), log
         yield made
@@ -162,9 +193,9 @@ def _set_up(made: Stage) -> None:
                 Vault(made.settings.secret_keys),
                 provider,
                 api_url=sim.url(provider),
-                values={**sim.credentials(provider), "retry_delay": "0.05", "max_retries": "3", "page_size": "50"},
+                values={**sim.credentials(provider), "retry_delay": "0.05", "max_retries": "3", "page_size": "25"},
                 webhook_secrets=[SECRET],
-                rate_limits=["200/second"],
+                rate_limits=["10/second"],
             )
         connection.execute(text("UPDATE provider_configs SET next_full_at = NULL, next_incremental_at = NULL"))
     engine.dispose()

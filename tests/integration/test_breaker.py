@@ -2,6 +2,8 @@
 
 import socket
 import threading
+import time
+from contextlib import suppress
 
 import pytest
 import redis
@@ -178,3 +180,14 @@ def test_redis_that_goes_away_during_a_call_does_not_hide_the_result(valkey, bro
 
 def no_answer(*command, **options):
     raise redis.ConnectionError
+
+
+def test_one_opened_by_a_clock_that_was_ahead_rests_no_longer_than_others(broker):
+    breaker = Breaker(broker, ACCOUNT, rest=0.01)
+    fail(breaker, times=5)
+    broker.set(KEY + "opened_at", int(time.time()) + 86_400)
+    assert breaker.sight().wait <= 0.01
+    with suppress(BreakerOpen):
+        breaker.call(fine)
+    assert [breaker.call(fine) for _ in range(3)] == ["fine"] * 3
+    assert breaker.sight().closed

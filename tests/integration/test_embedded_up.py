@@ -173,6 +173,9 @@ class TestEnv:
             f"CALLTRACK_HOME={tmp_path}",
             "PORT=8000",
             "FLOWER_PORT=5555",
+            f"CALLTRACK_SPOOL_DIR={tmp_path / 'spool'}",
+            "CALLTRACK_SPOOL_LIMIT=1073741824",
+            "CALLTRACK_TRUSTED_PROXIES=",
         ]
 
     @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -88,6 +89,9 @@ def test_under_gunicorn(server, database):
     refuses_a_chunked_body(url)
     lets_a_sender_read_why_its_body_is_too_large(url)
     takes_a_long_query(url)
+    answers_what_is_no_request_with_400(url)
+    takes_no_proxy_at_its_word(url)
+    assert count(database, "webhook_logs") == 31
     writes_the_refusals_when_it_is_stopped(process, database)
 
 
@@ -119,12 +123,45 @@ def takes_a_long_query(url):
     assert answer.status_code == 202
 
 
+def raw(url, *lines):
+    """The answer to this, as it comes over the wire."""
+    parts = urlsplit(url)
+    with socket.create_connection((parts.hostname, parts.port), timeout=30) as connection:
+        connection.sendall(b"\r\n".join([b"POST /webhooks/retreaver HTTP/1.1", b"Host: a", *lines, b"", b"{}"]))
+        connection.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def answers_what_is_no_request_with_400(url):
+    """Headers within headers, and lengths of which two servers would read two requests."""
+    for lines in (
+        [b"Content-Length: 2", b"X-Signature: a\r\n b"],
+        [b"Content-Length: 2", b"X-Signature: a\0b"],
+        [b"Content-Length: 2", b"X-Signature: a\rX-Evil: b"],
+        [b"Content-Length: 2", b"X-Signature : a"],
+        [b"Content-Length: 2", b"Content-Length: 3"],
+        [b"Content-Length: -2"],
+        [b"Content-Length: 2", b"Transfer-Encoding: chunked"],
+    ):
+        answer = raw(url, *lines)
+        assert answer.startswith(b"HTTP/1.1 400 "), (lines, answer)
+        assert b"Evil" not in answer
+
+
+def takes_no_proxy_at_its_word(url):
+    """Not even one on this machine: else anybody who asks through it could name another path."""
+    headers = {"Script_Name": "/webhooks", "X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.7"}
+    assert post(url, b'{"n": 0}', **headers).json()["status"] == "duplicate"
+
+
 def writes_the_refusals_when_it_is_stopped(process, database):
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 0
     with database.connect() as connection:
-        found = connection.execute(text("SELECT reason, refusals FROM webhook_refusals ORDER BY 1")).all()
-    assert [tuple(row) for row in found] == [("length_required", 1), ("too_large", 1)]
+        found = connection.execute(
+            text("SELECT reason, refusals, samples->0->>'source' FROM webhook_refusals ORDER BY 1")
+        ).all()
+    assert [tuple(row) for row in found] == [("length_required", 1, "127.0.0.1"), ("too_large", 1, "127.0.0.1")]
 
 
 def test_a_missing_setting_is_one_sentence(tmp_path):

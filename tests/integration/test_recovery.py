@@ -17,6 +17,7 @@ from calltrack.sync.hints import Step
 from calltrack.sync.inbox import Delivery, land
 from calltrack.sync.plan import Mode
 from calltrack.sync.recover import recovered
+from calltrack.sync.spool import Spool, drain_here
 
 NOTHING = timedelta(0)
 
@@ -196,3 +197,24 @@ def test_recovering_names_the_calls_that_no_webhook_told_of(world):
     world.follow(hints)
     assert (recovered(run_id).missed, recovered(run_id).changed) == ([first], [])
     assert world.one("SELECT synced_until FROM sync_status WHERE provider = 'retreaver'") == before
+
+
+def test_what_was_spooled_here_is_landed_without_a_receiver(world, settings_env):
+    account = world.one("SELECT id FROM provider_configs WHERE provider_type = 'retreaver'")
+    spool = Spool(settings_env().spool_dir, 10_000)
+    assert drain_here() == set()
+    spool.keep(
+        Delivery(
+            account_id=account["id"],
+            provider="retreaver",
+            event_type="completed",
+            content_type="application/json",
+            query="",
+            body=b'{"call_uuid": "c1"}',
+            verified=True,
+        )
+    )
+    assert drain_here() == {"retreaver"}
+    assert len(spool) == 0
+    deliveries.process("retreaver")
+    assert world.ids("retreaver") == ["c1"]

@@ -162,3 +162,12 @@ def test_a_key_file_that_cannot_be_read_is_told(home):
     (home / KEYS_FILE).mkdir()
     with pytest.raises(FixConfiguration, match="secret_keys cannot be read"):
         found(home)
+
+
+def test_trusted_proxies(home):
+    assert found(home).trusted_proxies == ()
+    given = found(home, CALLTRACK_TRUSTED_PROXIES="10.0.0.0/8, 2001:db8::7").trusted_proxies
+    assert list(map(str, given)) == ["10.0.0.0/8", "2001:db8::7/128"]
+    for wrong in ("10.0.0.1/8", "*", "proxy.example.com"):
+        with pytest.raises(FixConfiguration, match="CALLTRACK_TRUSTED_PROXIES must be a list of networks"):
+            found(home, CALLTRACK_TRUSTED_PROXIES=wrong)

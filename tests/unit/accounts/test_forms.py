@@ -45,6 +45,7 @@ def test_what_is_right_comes_back_clean():
         values={**VALUES, "kind": " short\n", "max_retries": "5", "retry_delay": "0.5"},
         webhook_secrets=["one", "two"],
         rate_limits=["100/minute", "5000/day"],
+        allowed_ips=["203.0.113.7", "::ffff:198.51.100.0/120"],
     )
     assert read_back == forms.Form(
         name="second",
@@ -52,6 +53,7 @@ def test_what_is_right_comes_back_clean():
         values={**VALUES, "kind": "short", "max_retries": "5", "retry_delay": "0.5"},
         webhook_secrets=("one", "two"),
         rate_limits=("100/minute", "5000/day"),
+        allowed_ips=("203.0.113.7/32", "198.51.100.0/24"),
     )
     assert "token" not in repr(read_back)
 

@@ -4,13 +4,14 @@ import http.client
 import threading
 import time
 from dataclasses import replace
+from functools import partial
 from urllib.parse import urlsplit
 
 import pytest
 import requests
 from asking import ALL, LISTS, Start, get, id_of, records
 
-from simulator import PROVIDERS, Habits, Simulator
+from simulator import PROVIDERS, Habits, Limit, Simulator
 from simulator.faults import MOST_IN_A_ROW
 from simulator.habits import ABOUT, DEMO, FAULTS, USUAL
 from simulator.messages import Request
@@ -229,6 +230,25 @@ def test_the_usual_limits(start: Start) -> None:
     sim = start(records=5, habits="rate_limit")
     statuses = [sim.provider("convoso").reply(request("convoso", sim)).status for _ in range(11)]
     assert statuses == [200] * 10 + [429]
+
+
+def test_a_limit_may_change_on_the_way(start: Start) -> None:
+    sim = start(records=5)
+    ask = partial(sim.provider("retreaver").reply, request("retreaver", sim))
+    assert ask().status == 200
+    sim.provider("retreaver").limit([Limit(1, 3600)])
+    assert [ask().status, ask().status] == [200, 429]
+    sim.provider("retreaver").limit([])
+    assert ask().status == 200
+
+
+def test_unusable_records_are_told_as_they_were_shown(start: Start) -> None:
+    sim = start(records=50, habits="odd_records=0.05")
+    assert not sim.provider("retreaver").unusable()
+    shown = get(sim, "retreaver", LISTS["retreaver"], **ALL["retreaver"]).content
+    odd = sim.provider("retreaver").unusable()
+    assert len(odd) == 2
+    assert all(record in shown for record in odd)
 
 
 def request(provider: str, sim: Simulator) -> Request:

@@ -2,6 +2,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import UUID
 
+import orjson
 import pytest
 
 from calltrack.errors import NotACall, RejectRecord
@@ -66,3 +67,10 @@ def test_equal_records_have_equal_digests_and_a_new_mapper_new_ones():
     (newer,) = observe([{"id": "a"}], by_id, door).observations
     assert one.digest == same.digest
     assert len({one.digest, other.digest, newer.digest}) == 3
+
+
+def test_a_record_that_is_nested_too_deep_is_kept_as_far_as_it_can_be():
+    deep = orjson.loads(b'{"a":' * 300 + b"1" + b"}" * 300)
+    seen = observe([{"id": "c1", "odd": deep}], lambda raw: CallRecord(external_id=raw["id"], raw=raw), DOOR)
+    (one,) = seen.observations
+    assert b"\xe2\x80\xa6" in orjson.dumps(one.record.raw)

@@ -16,10 +16,10 @@ from calltrack.sync.ledger.settle import STATES
 
 @pytest.fixture
 def world(system):
-    return system(records=60, days=0.9)
+    return system(records=60, days=0.2)
 
 
-def reconcile(world, provider, repair=False, hours=24):
+def reconcile(world, provider, repair=False, hours=6):
     """Check the last hours, as the command does."""
     account = world.one("SELECT id FROM provider_configs WHERE provider_type = :p", p=provider)["id"]
     now = world.one("SELECT now() AS at")["at"]
@@ -79,7 +79,7 @@ def test_missing_damaged_and_invented_rows_are_found_and_repaired(world, provide
 
 
 def test_records_that_nobody_can_use_are_rejected_with_their_reason(system):
-    world = system(records=60, days=0.9, habits="blank_ids=0.1")
+    world = system(records=60, days=0.2, habits="blank_ids=0.1")
     world.sync("retreaver")
     found = reconcile(world, "retreaver")
     in_one_state_each(found)

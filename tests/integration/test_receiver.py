@@ -616,6 +616,9 @@ def test_while_postgres_is_away_deliveries_are_kept_on_disk(spooling, wire, data
         rows = connection.execute(text("SELECT body, received_at, verified FROM webhook_logs ORDER BY id")).all()
     assert [bytes(row.body) for row in rows[1:]] == [b'{"n": %d}' % number for number in range(3)]
     assert all(row.received_at < before and row.verified for row in rows)
+    deadline = time.monotonic() + 10
+    while not spooling.rung and time.monotonic() < deadline:
+        time.sleep(0.01)
     assert spooling.rung
 
 

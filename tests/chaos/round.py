@@ -11,6 +11,7 @@ from random import Random
 from typing import NamedTuple
 
 import psycopg
+import redis
 
 from simulator import World
 from simulator.letters import Mix, write
@@ -25,6 +26,8 @@ REST = 150.0
 LETTERS = 150
 #: seconds that a fault lasts in the short set
 SHORT = 5.0
+#: seconds until a fault that could not end ends
+LATER = 0.5
 #: seconds after which the simulated providers do what they do late
 LATE = 3.5
 #: messages of the round that come once more when all is done
@@ -131,9 +134,18 @@ def hurt(stage: Stage, plan: list[Planned], *, short: bool) -> list[str]:
                 undo += [(now + (min(fault.seconds, SHORT) if short else fault.seconds), ends)] if ends else []
         for due in [pair for pair in undo if pair[0] <= now]:
             undo.remove(due)
-            due[1]()
+            undo += _ended(due[1], now)
         time.sleep(0.02)
     return done
+
+
+def _ended(end: Undo, now: float) -> list[tuple[float, Undo]]:
+    """Let a fault end. Where that needs a server that another fault keeps down, it ends a little later."""
+    try:
+        end()
+    except (psycopg.Error, redis.RedisError):
+        return [(now + LATER, end)]
+    return []
 
 
 def _can_be_hurt(stage: Stage, fault: Fault) -> bool:

@@ -60,9 +60,10 @@ def test_status_words(word, status):
     assert read(status=word).status is status
 
 
-def test_a_null_amount_is_withdrawn_and_a_missing_or_unreadable_one_is_not():
+def test_a_null_or_blank_amount_is_withdrawn_and_a_missing_or_unreadable_one_is_not():
     assert read(revenue=None, payout=None, total_cost=None).emptied == {"revenue", "payout", "cost"}
-    assert read(revenue="n/a", payout="", charge_total="0.08", total_cost=None).emptied == frozenset()
+    assert read(revenue="", payout="").emptied == {"revenue", "payout"}
+    assert read(revenue="n/a", payout="[payout]", charge_total="0.08", total_cost=None).emptied == frozenset()
     assert read().emptied == frozenset()
 
 

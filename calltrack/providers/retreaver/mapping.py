@@ -102,10 +102,10 @@ def _metadata(raw: Raw) -> dict[str, Any] | None:
 
 
 def _emptied(record: CallRecord) -> frozenset[str]:
-    """The amounts that the API states as null: there is none, and one that was there before is withdrawn."""
+    """The amounts that the API states as null or "": there is none, and one that was there before is withdrawn."""
     raw = record.raw
     return frozenset(
         column
         for column, names in AMOUNTS.items()
-        if getattr(record, column) is None and any(raw.get(name, "") is None for name in names)
+        if getattr(record, column) is None and any(name in raw and raw[name] in (None, "") for name in names)
     )

@@ -103,6 +103,18 @@ class Webhook:
 
 
 @dataclass(frozen=True)
+class Mapper:
+    """A way to read what a provider sends."""
+
+    #: greater than that of the mapper it came after
+    version: int
+    #: (bare record, context) → the call. Raises `RejectRecord`.
+    map_call: Callable[[Raw, Context], CallRecord]
+    #: (payload, event type, context) → the call. Raises `RejectRecord` or `NotACall`.
+    map_delivery: Callable[[Raw, str, Context], CallRecord]
+
+
+@dataclass(frozen=True)
 class Provider:
     """Everything calltrack knows of a provider."""
 
@@ -121,6 +133,8 @@ class Provider:
     map_call: Callable[[Raw, Context], CallRecord]
     #: raised by one whenever the mapping reads differently: stored records are then worth mapping again
     mapper_version: int = 1
+    #: a mapper that is tried out beside that one, on shadow calls; its version is greater
+    candidate: Mapper | None = None
     #: no call of this provider is older: where a full sync begins
     history: datetime = datetime(2008, 1, 1, tzinfo=UTC)
     #: how far an incremental sync reaches back behind the last one, because calls are published and changed late
@@ -131,3 +145,8 @@ class Provider:
     def calls(self, settings: Mapping[str, str]) -> Calls:
         """The dialect of the list call that this account speaks, with the account's own limits."""
         return self.dialects[settings.get("dialect") or next(iter(self.dialects))].adjusted(settings)
+
+    @property
+    def mapper(self) -> Mapper:
+        """How calls are read."""
+        return Mapper(self.mapper_version, self.map_call, self.webhook.map_delivery)

@@ -7,7 +7,14 @@
 from tasks.app import app
 from tasks.deliveries import process_deliveries
 from tasks.keys import workers_without
-from tasks.recovery import continue_operation, recover_missed_webhooks, replay_webhooks, retry_rejects
+from tasks.recovery import (
+    continue_operation,
+    reconcile_account,
+    recover_missed_webhooks,
+    remap_account,
+    replay_webhooks,
+    retry_rejects,
+)
 from tasks.sync import cancel_run, fetch_page, resume_run, store_page, sync_account
 from tasks.tick import tick
 
@@ -17,7 +24,9 @@ __all__ = [
     "continue_operation",
     "fetch_page",
     "process_deliveries",
+    "reconcile_account",
     "recover_missed_webhooks",
+    "remap_account",
     "replay_webhooks",
     "resume_run",
     "retry_rejects",

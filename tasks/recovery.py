@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 
+from calltrack.db import accounts
 from calltrack.db.session import engine
 from calltrack.mapping.times import moment
-from calltrack.sync import operations, rejected, replay, runs
+from calltrack.sync import operations, rejected, remap, replay, runs
+from calltrack.sync.ledger import buckets
 from calltrack.sync.plan import Mode
 from tasks.app import app
 from tasks.hints import send
@@ -48,6 +50,29 @@ def recover_missed_webhooks(provider: str, since: str, until: str | None = None,
     run_id, hints = runs.start(provider, account, Mode.RECOVER, moment(since), moment(until))
     send(hints)
     return run_id
+
+
+@app.task(name="calltrack.remap_account", ignore_result=False)
+def remap_account(provider: str, account: str | None = None, since: str | None = None, apply: bool = False) -> int:
+    """Map anew what was landed (since an ISO 8601 time), and return the operation's number.
+
+    Without `apply` it is only compared: `calltrack operations show` says what would change.
+    """
+    with engine().begin() as connection:
+        account_id = accounts.find_id(connection, provider, account)
+        operation = remap.begin(connection, account_id, since=moment(since), apply=apply)
+    send([operations.hint(operation, remap.KIND)])
+    return operation
+
+
+@app.task(name="calltrack.reconcile_account", ignore_result=False)
+def reconcile_account(
+    provider: str, since: str, until: str | None = None, account: str | None = None, repair: bool = False
+) -> list[int]:
+    """Check the ledger of a range (ISO 8601), and return its buckets. `calltrack reconcile --show` tells the rest."""
+    bucket_ids, hints = buckets.reconcile(provider, account, moment(since), moment(until), repair=repair)
+    send(hints)
+    return bucket_ids
 
 
 @app.task(name="calltrack.continue_operation")

@@ -3,7 +3,7 @@ and the provider can be asked whether they work. The rows themselves are `calltr
 """
 
 from calltrack.accounts.check import check
-from calltrack.accounts.manage import Added, Changed, add, change, context, remove, rotated, set_active
+from calltrack.accounts.manage import Added, Changed, add, change, context, remove, rotated, set_active, set_rhythm
 from calltrack.accounts.schedule import next_daily, next_syncs
 from calltrack.accounts.seed import seed
 
@@ -20,4 +20,5 @@ __all__ = [
     "rotated",
     "seed",
     "set_active",
+    "set_rhythm",
 ]

@@ -5,19 +5,23 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time, timedelta
 from uuid import UUID
 
 from sqlalchemy import Connection, func, select
 
 from calltrack import registry
 from calltrack.accounts import forms
-from calltrack.accounts.schedule import next_syncs
+from calltrack.accounts.schedule import next_daily, next_syncs
 from calltrack.db import accounts, audit
 from calltrack.db.accounts import DEFAULT, Account
 from calltrack.db.credentials import Vault
 from calltrack.db.tables import calls
+from calltrack.errors import FixConfiguration
 from calltrack.provider import Context, Provider
+
+#: between two syncs
+SHORTEST = timedelta(seconds=30)
 
 
 @dataclass(frozen=True)
@@ -140,6 +144,32 @@ def set_active(conn: Connection, account_id: UUID, active: bool) -> None:
     """Let the account be synced and take deliveries, or not. The caller commits."""
     accounts.set_active(conn, account_id, active)
     audit.record(conn, "account.enabled" if active else "account.disabled", accounts.label(conn, account_id))
+
+
+def set_rhythm(
+    conn: Connection,
+    account_id: UUID,
+    incremental_every: timedelta | None,
+    full_at: time | None,
+    reconcile_every: timedelta | None,
+) -> None:
+    """How often, and when, the account is synced and checked; None: as it was. The caller commits.
+
+    Raises `FixConfiguration` for an interval that is too short.
+    """
+    shortest = min((every for every in (incremental_every, reconcile_every) if every), default=SHORTEST)
+    if shortest < SHORTEST or incremental_every == timedelta():
+        raise FixConfiguration(f"Intervals are {SHORTEST.seconds} seconds or longer, for the sake of the rate limits.")
+    given = accounts.set_rhythm(
+        conn, account_id, incremental_every=incremental_every, full_sync_at=full_at, reconcile_every=reconcile_every
+    )
+    if given:
+        row = accounts.get_unopened(conn, account_id)
+        now = datetime.now(UTC)
+        full = next_daily(row.full_sync_at, now) if row.next_full_at else None
+        incremental = now + row.incremental_every if row.next_incremental_at else None
+        accounts.schedule(conn, account_id, full, incremental)
+        audit.record(conn, "account.changed", accounts.label(conn, account_id), changed=given)
 
 
 def set_scheduled(conn: Connection, account: Account, scheduled: bool) -> None:

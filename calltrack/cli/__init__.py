@@ -21,6 +21,8 @@ COMMANDS = {
     "runs": ("runs", "List, show, resume and cancel sync runs."),
     "webhooks": ("webhooks", "List, show and replay the deliveries that were landed."),
     "reconcile": ("reconcile", "Hold every id at the provider against the database, and repair what differs."),
+    "remap": ("remap", "Map anew what was landed, after a mapper was mended."),
+    "shadow": ("shadow", "Compare what shadow mode, or a candidate mapper, makes of calls with what is stored."),
     "explain": ("explain", "Why a call is as it is, or is not there."),
     "rejects": ("rejects", "List records that could not become calls, and try them again."),
     "recover": ("recover", "Fetch what webhooks missed."),

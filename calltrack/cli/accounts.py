@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -17,12 +17,16 @@ from sqlalchemy import Connection, Row, func, select
 from calltrack import accounts as library
 from calltrack import registry
 from calltrack.cli.connection import database, vault
+from calltrack.cli.operations import follow, told
+from calltrack.cli.times import CLOCK, SPAN
 from calltrack.config import settings
 from calltrack.db import accounts as rows
 from calltrack.db.accounts import DEFAULT, Account
 from calltrack.db.tables import calls
 from calltrack.errors import FixConfiguration, UnknownDoor
+from calltrack.sync import modes
 from calltrack.sync.connections import breaker_of, client_for
+from calltrack.sync.reading import SHADOW
 
 #: options that `add` and `update` share
 OPTIONS = (
@@ -141,6 +145,34 @@ def update(
         click.echo(f"Webhook secrets that fit: {len(changed.account.webhook_secrets)}.")
     if changed.made_secret:
         tell_of_webhooks(changed)
+
+
+@accounts.command("set")
+@click.argument("name")
+@click.option("--mode", type=click.Choice(modes.MODES), help="Shadow: land and map everything, and write no call.")
+@click.option("--mapper", type=click.Choice(modes.MAPPERS), help="Candidate: try the provider's next mapper in shadow.")
+@click.option("--incremental-every", metavar="15m", type=SPAN, help="How often changes are fetched.")
+@click.option("--full-at", metavar="02:00", type=CLOCK, help="When everything is fetched, each day (UTC).")
+@click.option("--reconcile-every", metavar="5m", type=SPAN, help="How often the newest hour is checked; 0: never.")
+def set_(
+    name: str,
+    mode: str | None,
+    mapper: str | None,
+    incremental_every: timedelta | None,
+    full_at: time | None,
+    reconcile_every: timedelta | None,
+) -> None:
+    """Set how the account is run; what is not given stays as it is."""
+    with database() as conn:
+        account = chosen(conn, name)
+        library.set_rhythm(conn, account.id, incremental_every, full_at, reconcile_every)
+        operation = modes.set_mode(conn, account.id, mode, mapper)
+        conn.commit()
+        row = chosen(conn, label(account))
+        click.echo(f"{label(row)}: {row.mode}, mapper {row.shadow_mapper or modes.CURRENT}.")
+        if operation is not None:
+            click.echo("What was landed in shadow mode is brought to the calls now.", err=True)
+            told(follow(operation), as_json=False)
 
 
 @accounts.command("list")
@@ -291,6 +323,8 @@ def described(row: Row[Any]) -> dict[str, Any]:
         "rate_limits": row.rate_limits,
         "allowed_ips": row.allowed_ips,
         "is_active": row.is_active,
+        "mode": row.mode,
+        "mapper": row.shadow_mapper or modes.CURRENT,
         "next_full_at": _iso(row.next_full_at),
         "next_incremental_at": _iso(row.next_incremental_at),
         "blocked_until": _iso(row.blocked_until),
@@ -331,7 +365,11 @@ def _resting(account: dict[str, Any]) -> str:
     """What an account does that nothing keeps from working; a breaker is worth a word unless it is simply closed."""
     if not account["is_active"]:
         return "disabled"
-    return "active" if account["breaker"] == "closed" else f"active; breaker {account['breaker']}"
+    said = ["active"]
+    said += ["in shadow mode"] if account["mode"] == SHADOW else []
+    said += [f"{account['mapper']} mapper in shadow"] if account["mapper"] != modes.CURRENT else []
+    said += [f"breaker {account['breaker']}"] if account["breaker"] != "closed" else []
+    return "; ".join(said)
 
 
 def _iso(moment: datetime | None) -> str | None:

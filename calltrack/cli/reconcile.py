@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from datetime import UTC, datetime
+from datetime import datetime
 
 import click
 from rich.console import Console
@@ -15,9 +15,8 @@ from calltrack.cli import watch
 from calltrack.cli.connection import servers
 from calltrack.cli.sync import need_workers
 from calltrack.cli.times import MOMENT
-from calltrack.db import accounts, audit
+from calltrack.db import accounts
 from calltrack.db.session import engine
-from calltrack.errors import FixConfiguration
 from calltrack.sync.ledger import buckets
 from calltrack.sync.ledger.report import Report, of_account, report
 
@@ -55,7 +54,7 @@ def reconcile(
             raise click.UsageError("Say from when: --since. (--show shows what earlier checks found.)")
         else:
             need_workers(wait=True)
-            found = _check(provider, account, since, until or datetime.now(UTC), repair=repair)
+            found = _check(provider, account, since, until, repair=repair)
     _tell(found, as_json)
     if as_json:
         click.echo(json.dumps({"provider": provider, "account": account or "default", **found.as_json()}))
@@ -63,21 +62,12 @@ def reconcile(
         sys.exit(1)
 
 
-def _check(provider: str, account: str | None, since: datetime, until: datetime, *, repair: bool) -> Report:
+def _check(provider: str, account: str | None, since: datetime, until: datetime | None, *, repair: bool) -> Report:
     """Check the buckets of the range, and wait for it."""
     from tasks.hints import send  # noqa: PLC0415 - reading Celery's settings needs the servers' addresses
 
-    if since >= until:
-        raise FixConfiguration("The range is empty: --since must lie before --until.")
-    with engine().begin() as connection:
-        account_id = accounts.find_id(connection, provider, account)
-        wanted = buckets.make(connection, account_id, provider, since, until)
-        label = accounts.label(connection, account_id)
-        audit.record(connection, "reconciled", label, since=since, until=until, repair=repair, buckets=len(wanted))
-    for bucket in wanted:
-        with engine().begin() as connection:
-            hints = buckets.begin_check(connection, bucket, repair=repair)
-        send(hints)
+    wanted, hints = buckets.reconcile(provider, account, since, until, repair=repair)
+    send(hints)
     with engine().connect() as connection:
         under_way = buckets.under_way(connection, wanted)
     watch.follow(under_way)

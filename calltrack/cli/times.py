@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import re
+from datetime import datetime, time, timedelta
 
 import click
 
@@ -24,3 +25,41 @@ class Moment(click.ParamType[datetime]):
 
 
 MOMENT = Moment()
+
+
+class Span(click.ParamType[timedelta]):
+    """A length of time: 90s, 15m, 6h, 1d."""
+
+    name = "span"
+
+    def convert(self, value: str | timedelta, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        if isinstance(value, timedelta):
+            return value
+        match = re.fullmatch(r"(\d{1,6}) ?([smhd]?)", value.strip().lower())
+        if match is None or (match[1] != "0" and not match[2]):
+            self.fail(f"{value!r} is no length of time: write it as 90s, 15m, 6h or 1d.", param, ctx)
+        return int(match[1]) * UNITS[match[2] or "s"]
+
+
+UNITS = {
+    "s": timedelta(seconds=1),
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+}
+
+
+class Clock(click.ParamType[time]):
+    """A time of day, UTC: 02:00."""
+
+    name = "clock"
+
+    def convert(self, value: str | time, param: click.Parameter | None, ctx: click.Context | None) -> time:
+        if isinstance(value, time):
+            return value
+        if not re.fullmatch(r"([01]?\d|2[0-3]):[0-5]\d", value):
+            self.fail(f"{value!r} is no time of day: write it as 02:00 (UTC).", param, ctx)
+        return time.fromisoformat(value.zfill(5))
+
+
+SPAN, CLOCK = Span(), Clock()

@@ -193,6 +193,28 @@ def schedule(conn: Connection, account_id: UUID, full_at: datetime | None, incre
     _update(conn, account_id, next_full_at=full_at, next_incremental_at=incremental_at)
 
 
+def set_rhythm(
+    conn: Connection,
+    account_id: UUID,
+    *,
+    incremental_every: timedelta | None = None,
+    full_sync_at: time | None = None,
+    reconcile_every: timedelta | None = None,
+) -> list[str]:
+    """How often the account is synced, and its ledger checked; None: as it was. Returns what was given."""
+    given = {
+        "incremental_every": incremental_every,
+        "full_sync_at": full_sync_at,
+        "reconcile_every": reconcile_every,
+    }
+    values: dict[str, object] = {name: value for name, value in given.items() if value is not None}
+    if reconcile_every is not None:
+        values["next_reconcile_at"] = None
+    if values:
+        _update(conn, account_id, **values)
+    return sorted(name for name in values if name in given)
+
+
 def set_active(conn: Connection, account_id: UUID, active: bool) -> None:
     """Whether the account is synced and takes deliveries."""
     _update(conn, account_id, is_active=active)

@@ -84,6 +84,8 @@ provider_configs = Table(
     Column("mode", Text, nullable=False, server_default=text("'live'")),
     #: null, or the mapper ("candidate") whose reading is written to `shadow_calls` beside the live one
     Column("shadow_mapper", Text),
+    #: since when either of the two is set
+    moment("shadow_since"),
     #: networks that deliveries may come from, "203.0.113.0/24"; empty: any
     Column("allowed_ips", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     #: how often the newest bucket of the completeness ledger is checked, and when next; null: not checked

@@ -81,7 +81,8 @@ class Table:
     def __init__(self, name: str, *, logged: bool) -> None:
         self.logged = logged
         self._digests = _statement("SELECT id, content_digest FROM {table} WHERE id = ANY(%s)", name)
-        self._lock = _statement(_LOCK, name)
+        self._read = _statement(_READ, name)
+        self._lock = _statement(_READ + " ORDER BY id FOR NO KEY UPDATE", name)
         self._insert = _statement(_INSERT if logged else _INSERT_UNLOGGED, name)
         self._update = _statement((_LOG if logged else "") + _UPDATE, name)
 
@@ -91,8 +92,11 @@ class Table:
 
     def lock(self, cursor: Cursor[Any], ids: Sequence[UUID]) -> dict[UUID, dict[str, Any]]:
         """Lock the rows of these calls until the transaction ends, in the order of their ids, and read them."""
-        rows = cursor.execute(self._lock, [ids], binary=True, prepare=False).fetchall()
-        return {row[0]: dict(zip(MERGED, row[1:], strict=True)) for row in rows}
+        return _by_id(cursor.execute(self._lock, [ids], binary=True, prepare=False))
+
+    def read(self, cursor: Cursor[Any], ids: Sequence[UUID]) -> dict[UUID, dict[str, Any]]:
+        """As `lock`, without keeping anybody from them."""
+        return _by_id(cursor.execute(self._read, [ids], binary=True, prepare=False))
 
     def insert(self, cursor: Cursor[Any], rows: Sequence[Staged]) -> set[UUID]:
         """Insert these calls with their entries in the change log. Returns the ids that had no row before."""
@@ -105,6 +109,10 @@ class Table:
         cursor.execute(self._update, prepare=False)
 
 
+def _by_id(found: Cursor[Any]) -> dict[UUID, dict[str, Any]]:
+    return {row[0]: dict(zip(MERGED, row[1:], strict=True)) for row in found}
+
+
 def _statement(template: str, table: str) -> bytes:
     parts = {
         "table": sql.Identifier(table),
@@ -115,7 +123,7 @@ def _statement(template: str, table: str) -> bytes:
     return sql.SQL(template).format(**parts).as_bytes()
 
 
-_LOCK = "SELECT id, {merged} FROM {table} WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
+_READ = "SELECT id, {merged} FROM {table} WHERE id = ANY(%s)"
 _INSERT_UNLOGGED = """
 INSERT INTO {table} ({columns}) SELECT {columns} FROM staged_calls ORDER BY id
 ON CONFLICT DO NOTHING RETURNING id

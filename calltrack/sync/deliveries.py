@@ -8,32 +8,34 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import groupby
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, RowMapping, text
 from sqlalchemy.exc import OperationalError
 
-from calltrack import log, registry
+from calltrack import log
 from calltrack.client.retry import backoff
 from calltrack.db.session import driver, engine
 from calltrack.errors import NotACall, RefuseDelivery
-from calltrack.model import Source, call_id
-from calltrack.provider import Context, Provider
-from calltrack.sync import inbox, rejects
+from calltrack.model import call_id
+from calltrack.provider import Mapper
+from calltrack.sync import rejects
 from calltrack.sync.hints import Hint, Step
 from calltrack.sync.ingest import Outcome, ingest
-from calltrack.sync.observe import Door, Reject, Sight, observe
+from calltrack.sync.observe import Reject, Sight
+from calltrack.sync.reading import read_delivery, readings
 
 #: deliveries in one transaction
 BATCH = 300
 MAX_ATTEMPTS = 8
 
 _CLAIM = text("""
-SELECT delivery.*, account.settings
+SELECT delivery.*, account.settings, account.mode AS account_mode, account.shadow_mapper
 FROM webhook_logs delivery JOIN provider_configs account ON account.id = delivery.account_id
 WHERE delivery.provider = :provider AND delivery.state = 'received' AND delivery.next_attempt_at <= now()
-ORDER BY delivery.next_attempt_at LIMIT :most FOR UPDATE OF delivery SKIP LOCKED
+ORDER BY delivery.next_attempt_at LIMIT :most FOR UPDATE OF delivery SKIP LOCKED FOR KEY SHARE OF account
 """)
 _DONE = text("""
 UPDATE webhook_logs SET state = done.state, reason = done.reason, call_id = done.call_id, error = NULL,
@@ -78,7 +80,7 @@ def process(provider: str, most: int = BATCH) -> int:
 def _process(connection: Connection, provider: str, most: int) -> int:
     waiting = connection.execute(_CLAIM, {"provider": provider, "most": most}).mappings().all()
     if waiting:
-        settle(connection, registry.get(provider), waiting)
+        settle(connection, waiting)
     return len(waiting)
 
 
@@ -91,7 +93,7 @@ def _one_by_one(provider: str, most: int) -> int:
                 return done
             try:
                 with connection.begin_nested():
-                    settle(connection, registry.get(provider), [delivery])
+                    settle(connection, [delivery])
             except OperationalError:
                 raise
             except Exception as error:
@@ -103,47 +105,56 @@ def _one_by_one(provider: str, most: int) -> int:
 
 
 def settle(
-    connection: Connection, provider: Provider, waiting: Sequence[RowMapping], *, thorough: bool = False
+    connection: Connection, waiting: Sequence[RowMapping], *, thorough: bool = False
 ) -> tuple[list[Verdict], Outcome]:
     """Map, ingest, and note with each delivery what became of it.
 
-    The deliveries are rows of `webhook_logs` with the `settings` of their account, locked by the caller.
+    The deliveries are rows of `webhook_logs`, locked by the caller, each with its account's `settings`, `account_mode`
+    and `shadow_mapper`.
     """
-    sight = Sight()
-    verdicts = [_read(provider, delivery, sight) for delivery in waiting]
+    verdicts, outcome = [], Outcome()
+    for _, alike in groupby(sorted(waiting, key=_way), key=_way):
+        settled, became = _settle(connection, list(alike), thorough=thorough)
+        verdicts += settled
+        outcome += became
+    connection.execute(_DONE, _columns(verdicts))
+    return verdicts, outcome
+
+
+def _way(delivery: RowMapping) -> tuple[str, str]:
+    """Deliveries of accounts that are read the same way go together."""
+    return delivery["account_mode"], delivery["shadow_mapper"] or ""
+
+
+def _settle(connection: Connection, waiting: Sequence[RowMapping], *, thorough: bool) -> tuple[list[Verdict], Outcome]:
+    first, *beside = readings(waiting[0])
+    sight, others = Sight(), Sight()
+    verdicts = [_read(delivery, first.mapper, sight) for delivery in waiting]
     with driver(connection).cursor() as cursor:
-        outcome = ingest(cursor, sight.observations, thorough=thorough)
+        outcome = ingest(cursor, sight.observations, thorough=thorough, target=first.target)
         refused = [rejects.of(one, reason) for one, reason in outcome.refused]
         rejects.keep(cursor, [*sight.rejects, *refused])
+        for reading in beside:
+            for delivery in waiting:
+                _read(delivery, reading.mapper, others)
+            ingest(cursor, others.observations, target=reading.target)
     late = {reject.door.delivery_id: reject for reject in refused}
-    final = [_rejected(verdict.id, late[verdict.id]) if verdict.id in late else verdict for verdict in verdicts]
-    connection.execute(_DONE, _columns(final))
-    return final, outcome
+    return [_rejected(verdict.id, late[verdict.id]) if verdict.id in late else verdict for verdict in verdicts], outcome
 
 
-def _read(provider: Provider, delivery: RowMapping, sight: Sight) -> Verdict:
+def _read(delivery: RowMapping, mapper: Mapper, sight: Sight) -> Verdict:
     """Read one delivery, and add what it says to what the batch has seen."""
-    door = Door(
-        account_id=delivery["account_id"],
-        provider=delivery["provider"],
-        mapper_version=provider.mapper_version,
-        source=Source.VERIFIED_WEBHOOK if delivery["verified"] else Source.UNVERIFIED_WEBHOOK,
-        landed_at=delivery["received_at"],
-        delivery_id=delivery["id"],
-    )
-    event, context = delivery["event_type"] or "", Context(delivery["settings"])
     try:
-        payload = inbox.read(delivery["content_type"], delivery["query"], delivery["body"])
-        seen = observe([payload], lambda raw: provider.webhook.map_delivery(raw, event, context), door)
+        seen = read_delivery(delivery, mapper)
     except NotACall as error:
-        return Verdict(door.delivery_id or 0, "ignored", error.reason)
+        return Verdict(delivery["id"], "ignored", error.reason)
     except RefuseDelivery as error:
-        return Verdict(door.delivery_id or 0, "rejected", error.reason)
+        return Verdict(delivery["id"], "rejected", error.reason)
     sight.observations += seen.observations
     sight.rejects += seen.rejects
     if seen.rejects:
         return _rejected(delivery["id"], seen.rejects[0])
-    key = call_id(door.account_id, seen.observations[0].record.external_id)
+    key = call_id(delivery["account_id"], seen.observations[0].record.external_id)
     return Verdict(delivery["id"], "processed", call=key)
 
 

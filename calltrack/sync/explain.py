@@ -13,16 +13,13 @@ from uuid import UUID
 from sqlalchemy import Connection, RowMapping, text
 
 from calltrack import registry
-from calltrack.client.answer import Answer
 from calltrack.errors import CalltrackError, NotACall
-from calltrack.model import Observation, Source, call_id
-from calltrack.provider import Context
-from calltrack.sync import inbox
+from calltrack.model import Observation, call_id
 from calltrack.sync.merge import load_stamps
-from calltrack.sync.observe import Door, observe
+from calltrack.sync.reading import SHADOW, read_delivery, read_page
 
 _ACCOUNTS = text("""
-SELECT account.id, account.provider_type AS provider, account.name, account.settings, account.is_active,
+SELECT account.id, account.provider_type AS provider, account.name, account.settings, account.is_active, account.mode,
     status.synced_until, status.last_full_sync_at
 FROM provider_configs account LEFT JOIN sync_status status ON status.account_id = account.id
 WHERE CAST(:provider AS text) IS NULL OR account.provider_type = :provider
@@ -135,22 +132,11 @@ def _seen(connection: Connection, account: RowMapping, told: Explanation, change
 
 
 def _seen_delivery(account: RowMapping, delivery: RowMapping, changes: list[RowMapping]) -> Seen:
-    provider, context = registry.get(account["provider"]), Context(account["settings"])
-    event = delivery["event_type"] or ""
-    door = Door(
-        account_id=account["id"],
-        provider=account["provider"],
-        mapper_version=provider.mapper_version,
-        source=Source.VERIFIED_WEBHOOK if delivery["verified"] else Source.UNVERIFIED_WEBHOOK,
-        landed_at=delivery["received_at"],
-        delivery_id=delivery["id"],
-    )
     observations: list[Observation] = []
     with suppress(NotACall, CalltrackError):
-        payload = inbox.read(delivery["content_type"], delivery["query"], delivery["body"])
-        observations = observe(
-            [payload], lambda raw: provider.webhook.map_delivery(raw, event, context), door
-        ).observations
+        mapper = registry.get(account["provider"]).mapper
+        observations = read_delivery({**delivery, "settings": account["settings"]}, mapper).observations
+    event = delivery["event_type"] or ""
     words = ", ".join(filter(None, (event, "verified" if delivery["verified"] else "not verified")))
     note = "" if delivery["state"] == "processed" else " ".join(filter(None, (delivery["state"], delivery["reason"])))
     what, changed = _change(changes, "delivery_id", delivery["id"])
@@ -160,21 +146,10 @@ def _seen_delivery(account: RowMapping, delivery: RowMapping, changes: list[RowM
 
 def _seen_on(account: RowMapping, page: RowMapping, told: Explanation, changes: list[RowMapping]) -> Iterator[Seen]:
     """The call on a page. Most pages do not hold it, and are not read for that."""
-    body = zlib.decompress(page["body"])
-    if told.external_id.encode() not in body:
+    if told.external_id.encode() not in zlib.decompress(page["body"]):
         return
-    provider, context = registry.get(account["provider"]), Context(account["settings"])
-    door = Door(
-        account_id=account["id"],
-        provider=account["provider"],
-        mapper_version=provider.mapper_version,
-        source=Source.API_RECORD,
-        landed_at=page["fetched_at"],
-        page_id=page["id"],
-    )
     with suppress(NotACall, CalltrackError):
-        records = provider.calls(account["settings"]).read(Answer(200, {}, body))
-        sight = observe(records, lambda raw: provider.map_call(raw, context), door)
+        sight = read_page({**page, "settings": account["settings"]}, registry.get(account["provider"]).mapper)
         where = f"page {page['number']} of run {page['run_id']} ({page['mode']})"
         note = "" if page["state"] == "stored" else f"{page['state']}, not stored"
         for one in sight.observations:
@@ -222,6 +197,8 @@ def _absence(connection: Connection, account: RowMapping, told: Explanation) -> 
             yield f"{seen.door[0].upper()}{seen.door[1:]} tells of it: {seen.note}."
     if not account["is_active"]:
         yield "The account is disabled: it is not synced, and takes no deliveries."
+    if account["mode"] == SHADOW:
+        yield "The account is in shadow mode: its calls are not written. See `calltrack shadow report`."
     for run in connection.execute(_RUNS, sought).mappings():
         yield f"Run {run['id']} ({run['mode']}) is {run['state']}{': ' + run['error'] if run['error'] else ''}."
     if account["synced_until"] is None:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import attrgetter
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 from uuid import UUID
 
 from psycopg import Cursor, DataError
@@ -20,7 +20,17 @@ from psycopg import Cursor, DataError
 from calltrack.db import upsert
 from calltrack.model import FIELDS, Observation, Source, call_id
 from calltrack.sync import confirmations
-from calltrack.sync.merge import METADATA, Row, changed, confirm, disown, dump_stamps, load_stamps, merged, stamp_of
+from calltrack.sync.merge import Row, changed, confirm, disown, merged, stamp_of
+from calltrack.sync.rows import columns_of, row_of
+
+
+class News(NamedTuple):
+    """A call that was new, or had changed, or stood on a list of the provider for the first time."""
+
+    id: UUID
+    observation: Observation
+    #: no list had shown it before
+    first: bool
 
 
 @dataclass
@@ -36,8 +46,7 @@ class Outcome:
     confirmed: list[UUID] = field(default_factory=list)
     #: what Postgres would not take, with its reason; everything else went through
     refused: list[tuple[Observation, str]] = field(default_factory=list)
-    #: calls whose rows are new or changed
-    touched: list[UUID] = field(default_factory=list)
+    news: list[News] = field(default_factory=list)
 
     def __iadd__(self, other: Self) -> Self:
         for name, value in vars(other).items():
@@ -58,12 +67,11 @@ def ingest(
 ) -> Outcome:
     """Let a batch of observations flow into `calls`. What Postgres refuses is isolated; the rest goes through.
 
-    `thorough`: compare each one with its row, also where the row took it in before: this mends damaged rows. Shadow
-    calls are always compared so, because pages confirm nothing about them.
+    `thorough`: compare each one with its row, also where the row took it in before: this mends damaged rows.
     """
     cursor.execute("SAVEPOINT batch")
     try:
-        return _ingest(cursor, batch, target, thorough=thorough or not target.logged)
+        return _ingest(cursor, batch, target, thorough=thorough)
     except DataError as error:
         cursor.execute("ROLLBACK TO SAVEPOINT batch")
         if len(batch) == 1:
@@ -84,10 +92,10 @@ def _ingest(cursor: Cursor[Any], batch: Sequence[Observation], target: upsert.Ta
     new = [call for call in calls if call.id not in known]
     old = [call for call in calls if call.id in known]
     if not thorough:
-        old = [call for call in old if not _said_before(call, known[call.id], outcome)]
+        old = [call for call in old if not _said_before(call, known[call.id], outcome, target)]
     inserted = _insert(cursor, new, target)
     outcome.inserted = len(inserted)
-    outcome.touched.extend(inserted)
+    outcome.news.extend(News(call.id, call.observations[-1], _listed(call)) for call in new if call.id in inserted)
     late = [call for call in new if call.id not in inserted]
     _merge(cursor, sorted([*old, *late], key=lambda call: call.id), outcome, target, thorough=thorough)
     return outcome
@@ -97,7 +105,7 @@ def differences(cursor: Cursor[Any], batch: Sequence[Observation]) -> dict[UUID,
     """What merging each call's observations would change in its row; None: it has none. The rows stay locked."""
     calls = _by_call(batch)
     locked = upsert.CALLS.lock(cursor, [call.id for call in calls])
-    return {call.id: _difference(call, _row(locked[call.id])) if call.id in locked else None for call in calls}
+    return {call.id: _difference(call, row_of(locked[call.id])) if call.id in locked else None for call in calls}
 
 
 def _difference(call: _Call, before: Row) -> list[str]:
@@ -111,9 +119,13 @@ def _by_call(batch: Iterable[Observation]) -> list[_Call]:
     return [_Call(key, [one for _, one in group]) for key, group in groupby(keyed, key=lambda pair: pair[0])]
 
 
-def _said_before(call: _Call, digest: bytes | None, outcome: Outcome) -> bool:
-    """Whether the row took in exactly this already. A page without versions then still confirms the row as it is."""
-    if any(one.digest != digest or not (one.versioned or one.page_id) for one in call.observations):
+def _said_before(call: _Call, digest: bytes | None, outcome: Outcome, target: upsert.Table) -> bool:
+    """Whether the row took in exactly this already.
+
+    A page without versions then still confirms the row as it is; a shadow row it does not, and is merged.
+    """
+    confirms = target.logged
+    if any(one.digest != digest or not (one.versioned or (one.page_id and confirms)) for one in call.observations):
         return False
     outcome.unchanged += 1
     if not call.observations[0].versioned:
@@ -158,20 +170,25 @@ def _merge(
     writes = []
     for call in calls:
         columns = locked[call.id]
-        before = _row(columns)
+        before = row_of(columns)
         if call.id in seen and columns["content_digest"]:
             confirm(before, columns["content_digest"], seen[call.id])
         after = merged(call.observations, _mended(before, call) if thorough else before)
         names = changed(before, after)
         outcome.updated += bool(names)
         outcome.unchanged += not names
-        if names:
-            outcome.touched.append(call.id)
+        first = _listed(call) and not any(stamp.source == Source.API_RECORD for stamp in before.stamps.values())
+        if names or first:
+            outcome.news.append(News(call.id, call.observations[-1], first))
         digest = _digest(call, after) or columns["content_digest"]
         if names or after.stamps != before.stamps or digest != columns["content_digest"]:
             writes.append(_staged(call, after, names, digest))
     if writes:
         target.update(cursor, writes)
+
+
+def _listed(call: _Call) -> bool:
+    return any(one.source is Source.API_RECORD for one in call.observations)
 
 
 def _mended(row: Row, call: _Call) -> Row:
@@ -180,17 +197,6 @@ def _mended(row: Row, call: _Call) -> Row:
     for observation in call.observations:
         disown(mended, observation)
     return mended
-
-
-def _row(columns: dict[str, Any]) -> Row:
-    """The merged state that a row of `calls` holds."""
-    values = {name: value for name, value in columns.items() if name not in _BOOKKEPT}
-    for key, value in (values.pop("metadata") or {}).items():
-        values[METADATA + key] = value
-    return Row(values, load_stamps(columns["observations"], values))
-
-
-_BOOKKEPT = frozenset({"observations", "content_digest"})
 
 
 def _digest(call: _Call, row: Row) -> bytes | None:
@@ -205,14 +211,6 @@ def _digest(call: _Call, row: Row) -> bytes | None:
 
 def _staged(call: _Call, row: Row, names: list[str], digest: bytes | None) -> upsert.Staged:
     """The row to write for a call: its values as columns."""
-    metadata = {name.removeprefix(METADATA): value for name, value in row.values.items() if name.startswith(METADATA)}
-    columns = {
-        **row.values,
-        "metadata": metadata or None,
-        "observations": dump_stamps(row),
-        "content_digest": digest,
-    }
     last = call.observations[-1]
-    values = tuple([columns.get(name) for name in upsert.MERGED])
     identity = (call.id, last.account_id, last.provider, last.record.external_id)
-    return upsert.Staged(*identity, values, last.page_id, last.delivery_id, names or None)
+    return upsert.Staged(*identity, columns_of(row, digest), last.page_id, last.delivery_id, names or None)

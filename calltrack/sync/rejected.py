@@ -13,16 +13,17 @@ import orjson
 from sqlalchemy import Connection, RowMapping, text
 
 from calltrack import registry
-from calltrack.db import audit
+from calltrack.db import audit, upsert
 from calltrack.db.session import driver, engine
 from calltrack.errors import NotACall
-from calltrack.model import Source
+from calltrack.model import Source, call_id
 from calltrack.provider import Context
 from calltrack.sync import operations, rejects
 from calltrack.sync.hints import Hint
-from calltrack.sync.ingest import ingest
+from calltrack.sync.ingest import Outcome, ingest
 from calltrack.sync.observe import Door, Sight, observe
 from calltrack.sync.operations import Advance, Operation
+from calltrack.sync.reading import readings
 
 #: records in one step
 CHUNK = 200
@@ -38,19 +39,18 @@ _COUNT = text(
     f"SELECT count(*) AS records, max(rejected.id) AS newest FROM rejected_records rejected WHERE {_MEANT}"  # noqa: S608
 )
 _CHUNK = text(f"""
-SELECT rejected.*, account.settings, page.fetched_at, delivery.received_at, delivery.verified, delivery.event_type
+SELECT rejected.*, account.settings, account.mode AS account_mode, account.shadow_mapper, page.fetched_at,
+    delivery.received_at, delivery.verified, delivery.event_type
 FROM rejected_records rejected JOIN provider_configs account ON account.id = rejected.account_id
 LEFT JOIN sync_pages page ON page.id = rejected.page_id
 LEFT JOIN webhook_logs delivery ON delivery.id = rejected.delivery_id
 WHERE rejected.id > :after AND rejected.id <= :newest AND {_MEANT}
-ORDER BY rejected.id LIMIT :most FOR UPDATE OF rejected
+ORDER BY rejected.id LIMIT :most FOR UPDATE OF rejected FOR KEY SHARE OF account
 """)  # noqa: S608 - our own words
 _RESOLVED = text("UPDATE rejected_records SET resolved_at = now() WHERE id = ANY(:ids)")
 _PROCESSED = text("""
-UPDATE webhook_logs SET state = 'processed', reason = NULL, call_id = known.id, processed_at = clock_timestamp()
-FROM rejected_records rejected, calls known
-WHERE rejected.id = :id AND webhook_logs.id = rejected.delivery_id AND known.account_id = rejected.account_id
-  AND known.external_id = :external_id
+UPDATE webhook_logs SET state = 'processed', reason = NULL, call_id = :call_id, processed_at = clock_timestamp()
+WHERE id = :delivery_id
 """)
 #: of a mapper that reads differently today, and nobody is at it
 _OUTDATED = text("""
@@ -107,14 +107,18 @@ def step(connection: Connection, operation: Operation) -> Advance:
     rows = connection.execute(_CHUNK, {**operation.arguments, "after": after, "most": CHUNK}).mappings().all()
     seen = [(row, _observed(row)) for row in rows]
     with driver(connection).cursor() as cursor:
-        outcome = ingest(cursor, [one for _, sight in seen for one in sight.observations], thorough=True)
+        outcome = Outcome()
+        for target in (upsert.CALLS, upsert.SHADOW):
+            told = [one for row, sight in seen if readings(row)[0].target is target for one in sight.observations]
+            outcome += ingest(cursor, told, thorough=True, target=target)
         refused = {id(one): reason for one, reason in outcome.refused}
         again = [rejects.of(one, reason) for one, reason in outcome.refused]
         rejects.keep(cursor, [*(reject for _, sight in seen for reject in sight.rejects), *again])
     stored = [(row, one) for row, sight in seen for one in sight.observations if id(one) not in refused]
     for row, one in stored:
         if row["delivery_id"]:
-            connection.execute(_PROCESSED, {"id": row["id"], "external_id": one.record.external_id})
+            key = call_id(one.account_id, one.record.external_id)
+            connection.execute(_PROCESSED, {"delivery_id": row["delivery_id"], "call_id": key})
     replaced = [row["id"] for row, sight in seen if any(reject.digest != row["digest"] for reject in sight.rejects)]
     connection.execute(_RESOLVED, {"ids": [*(row["id"] for row, _ in stored), *replaced]})
     counts = {
@@ -128,14 +132,12 @@ def step(connection: Connection, operation: Operation) -> Advance:
 
 def _observed(row: RowMapping) -> Sight:
     """What today's mapper makes of the record."""
-    provider, context = registry.get(row["provider"]), Context(row["settings"])
-    door = _door(row, provider.mapper_version)
-    event = row["event_type"] or ""
-    raw = orjson.loads(row["raw"])
+    mapper, context = readings(row)[0].mapper, Context(row["settings"])
+    door, event, raw = _door(row, mapper.version), row["event_type"] or "", orjson.loads(row["raw"])
     try:
         if row["page_id"]:
-            return observe([raw], lambda one: provider.map_call(one, context), door)
-        return observe([raw], lambda one: provider.webhook.map_delivery(one, event, context), door)
+            return observe([raw], lambda one: mapper.map_call(one, context), door)
+        return observe([raw], lambda one: mapper.map_delivery(one, event, context), door)
     except NotACall:
         return Sight()
 

@@ -17,7 +17,7 @@ from uuid import UUID
 from sqlalchemy import Connection, RowMapping, text
 from sqlalchemy.exc import OperationalError
 
-from calltrack import log, registry
+from calltrack import log
 from calltrack.db import audit
 from calltrack.errors import FixConfiguration
 from calltrack.sync import operations
@@ -42,10 +42,10 @@ _COUNT = text(
     f"SELECT count(*) AS deliveries, max(delivery.id) AS newest FROM webhook_logs delivery WHERE {_MEANT}"  # noqa: S608
 )
 _CHUNK = text(f"""
-SELECT delivery.*, account.settings
+SELECT delivery.*, account.settings, account.mode AS account_mode, account.shadow_mapper
 FROM webhook_logs delivery JOIN provider_configs account ON account.id = delivery.account_id
 WHERE delivery.id > :after AND delivery.id <= :newest AND {_MEANT}
-ORDER BY delivery.id LIMIT :most FOR UPDATE OF delivery
+ORDER BY delivery.id LIMIT :most FOR UPDATE OF delivery FOR KEY SHARE OF account
 """)  # noqa: S608 - our own words
 _MARK = text("UPDATE webhook_logs SET replays = replays + 1, operation_id = :operation WHERE id = ANY(:ids)")
 _FAILED = text("""
@@ -92,22 +92,22 @@ def step(connection: Connection, operation: Operation) -> Advance:
     after = operation.position.get("after", 0)
     rows = connection.execute(_CHUNK, {**operation.arguments, "after": after, "most": CHUNK}).mappings().all()
     counts: Counter[str] = Counter()
-    for provider, group in groupby(sorted(rows, key=itemgetter("provider", "id")), key=itemgetter("provider")):
-        counts += _replay(connection, provider, list(group))
+    for _, group in groupby(sorted(rows, key=itemgetter("provider", "id")), key=itemgetter("provider")):
+        counts += _replay(connection, list(group))
     connection.execute(_MARK, {"operation": operation.id, "ids": [row["id"] for row in rows]})
     return Advance({"after": rows[-1]["id"]} if len(rows) == CHUNK else None, len(rows), counts)
 
 
-def _replay(connection: Connection, provider: str, rows: Sequence[RowMapping]) -> Counter[str]:
+def _replay(connection: Connection, rows: Sequence[RowMapping]) -> Counter[str]:
     """The batch at once; where that fails, one by one, so that the one that fails is found."""
     try:
         with connection.begin_nested():
-            verdicts, outcome = settle(connection, registry.get(provider), rows, thorough=True)
+            verdicts, outcome = settle(connection, rows, thorough=True)
     except OperationalError:
         raise
     except Exception as error:
         if len(rows) > 1:
-            return sum((_replay(connection, provider, [row]) for row in rows), Counter())
+            return sum((_replay(connection, [row]) for row in rows), Counter())
         logger.exception("a delivery could not be replayed", delivery=rows[0]["id"])
         connection.execute(_FAILED, {"id": rows[0]["id"], "error": type(error).__name__})
         return Counter(failed=1)

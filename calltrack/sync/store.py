@@ -3,34 +3,30 @@
 from __future__ import annotations
 
 import time
-import zlib
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, TextClause, text
 from structlog.contextvars import bound_contextvars
 
-from calltrack import registry
-from calltrack.client.answer import Answer
 from calltrack.db.session import driver, engine
-from calltrack.model import Source
-from calltrack.provider import Context
 from calltrack.sync import progress, rejects, runs, schedule
 from calltrack.sync.hints import Hint, Step
 from calltrack.sync.ingest import Outcome, ingest
 from calltrack.sync.ledger.check import check
-from calltrack.sync.observe import Door, observe
 from calltrack.sync.plan import Mode
+from calltrack.sync.reading import read_page, readings
 
 MAX_ATTEMPTS = 12
 #: seconds that one message may keep a worker storing
 GOING_ON = 1.0
 
 _TAKE = """
-SELECT page.*, run.mode, account.settings, account.name AS account
+SELECT page.*, run.mode, account.settings, account.name AS account, account.mode AS account_mode,
+    account.shadow_mapper
 FROM sync_pages page JOIN provider_configs account ON account.id = page.account_id
 JOIN sync_runs run ON run.id = page.run_id
-WHERE page.state = 'fetched' AND {which} FOR UPDATE OF page SKIP LOCKED
+WHERE page.state = 'fetched' AND {which} FOR UPDATE OF page SKIP LOCKED FOR KEY SHARE OF account
 """
 _THIS = text(_TAKE.format(which="page.id = :page_id"))
 _NEXT = text(
@@ -124,29 +120,23 @@ def _finish(run_id: int) -> RowMapping | None:
 
 
 def _store(connection: Connection, page: RowMapping) -> tuple[RowMapping, int]:
-    provider = registry.get(page["provider"])
-    door = Door(
-        account_id=page["account_id"],
-        provider=page["provider"],
-        mapper_version=provider.mapper_version,
-        source=Source.API_RECORD,
-        landed_at=page["fetched_at"],
-        page_id=page["id"],
-    )
-    context = Context(page["settings"])
-    records = provider.calls(page["settings"]).read(Answer(200, {}, zlib.decompress(page["body"])))
-    sight = observe(records, lambda raw: provider.map_call(raw, context), door)
+    first, *beside = readings(page)
+    sight = read_page(page, first.mapper)
     with driver(connection).cursor() as cursor:
-        checks = page["mode"] == Mode.CHECK
-        outcome = check(cursor, page["run_id"], sight) if checks else ingest(cursor, sight.observations)
+        if page["mode"] == Mode.CHECK:
+            outcome = check(cursor, page["run_id"], sight)
+        else:
+            outcome = ingest(cursor, sight.observations, target=first.target)
         refused = [*sight.rejects, *(rejects.of(one, reason) for one, reason in outcome.refused)]
         rejects.keep(cursor, refused)
-    counts = _counts(len(records), len(refused), outcome)
+        for reading in beside:
+            ingest(cursor, read_page(page, reading.mapper).observations, target=reading.target)
+    counts = _counts(len(sight.observations) + len(sight.rejects), len(refused), outcome)
     connection.execute(_STORED, {"page_id": page["id"], "confirmed": outcome.confirmed or None, **counts})
     before = {name: page[name] for name in _COUNTS}
     more = {name: counts[name] - before[name] for name in _COUNTS}
     counted = {"run_id": page["run_id"], "pages": 0 if page["stored_at"] else 1, **more}
-    return connection.execute(_COUNTED, counted).mappings().one(), len(records)
+    return connection.execute(_COUNTED, counted).mappings().one(), counts["fetched"]
 
 
 def _counts(fetched: int, rejected: int, outcome: Outcome) -> dict[str, Any]:

@@ -117,10 +117,10 @@ def test_a_delivery_that_fails_again_holds_up_none(world, monkeypatch):
     world.execute("DELETE FROM calls")
     settle = replay.settle
 
-    def stumble(connection, provider, rows, **how):
+    def stumble(connection, rows, **how):
         if any(row["id"] == bad for row in rows):
             connection.execute(text("SELECT 1/0"))
-        return settle(connection, provider, rows, **how)
+        return settle(connection, rows, **how)
 
     monkeypatch.setattr(replay, "settle", stumble)
     assert finish(begin(world, replay, provider="retreaver")).counts["failed"] == 1

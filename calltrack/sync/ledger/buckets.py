@@ -7,12 +7,14 @@ widens, because providers publish late and change calls late.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import Connection, RowMapping, text
 
+from calltrack.db import accounts, audit
 from calltrack.db.session import engine
+from calltrack.errors import FixConfiguration
 from calltrack.sync import runs
 from calltrack.sync.hints import Hint
 from calltrack.sync.plan import Mode
@@ -32,15 +34,18 @@ ON CONFLICT (account_id, since, until) DO UPDATE SET provider = excluded.provide
 _RECONCILED = text("""
 SELECT account.id, account.provider_type AS provider, now() AS now FROM provider_configs account
 JOIN sync_status status ON status.account_id = account.id
-WHERE account.is_active AND status.synced_until IS NOT NULL AND account.reconcile_every > interval '0'
+WHERE account.is_active AND account.mode = 'live' AND status.synced_until IS NOT NULL
+  AND account.reconcile_every > interval '0'
   AND (account.next_reconcile_at IS NULL OR account.next_reconcile_at <= now())
 FOR NO KEY UPDATE OF account SKIP LOCKED
 """)
+_MODE = text("SELECT mode FROM provider_configs WHERE id = :id")
 _NEXT = text("UPDATE provider_configs SET next_reconcile_at = now() + reconcile_every WHERE id = :id")
 _DUE_NOW = text("UPDATE ledger_buckets SET next_check_at = now() WHERE id = :id AND run_id IS NULL")
 _DUE = text("""
 SELECT bucket.id FROM ledger_buckets bucket JOIN provider_configs account ON account.id = bucket.account_id
 WHERE bucket.next_check_at <= now() AND bucket.run_id IS NULL AND account.is_active
+  AND account.mode = 'live'
 ORDER BY bucket.next_check_at LIMIT :most FOR UPDATE OF bucket SKIP LOCKED
 """)
 _TAKE = text("SELECT *, now() AS now FROM ledger_buckets WHERE id = :id FOR UPDATE")
@@ -83,6 +88,30 @@ def begin_check(connection: Connection, bucket_id: int, *, repair: bool = True) 
     )
     connection.execute(_CHECKING, {"id": bucket_id, "run_id": run_id, "repair": repair})
     return runs.begin(connection, run_id)
+
+
+def reconcile(
+    provider: str, account: str | None, since: datetime | None, until: datetime | None, *, repair: bool
+) -> tuple[list[int], list[Hint]]:
+    """Begin to check every bucket of a range, up to now by default. Returns the buckets, and hints for the pages.
+
+    Raises `FixConfiguration` for an empty range, and for a repair of an account whose calls must not be written.
+    """
+    with engine().begin() as connection:
+        account_id = accounts.find_id(connection, provider, account)
+        label, now = accounts.label(connection, account_id), datetime.now(UTC)
+        until = until or now
+        if since is None or since >= until:
+            raise FixConfiguration("The range is empty: --since must lie before --until.")
+        if repair and connection.execute(_MODE, {"id": account_id}).scalar() != "live":
+            raise FixConfiguration(f"{label} is in shadow mode, and its calls are not written: leave out --repair.")
+        wanted = make(connection, account_id, provider, since, until)
+        audit.record(connection, "reconciled", label, since=since, until=until, repair=repair, buckets=len(wanted))
+    hints = []
+    for bucket in wanted:
+        with engine().begin() as connection:
+            hints += begin_check(connection, bucket, repair=repair)
+    return wanted, hints
 
 
 def under_way(connection: Connection, bucket_ids: Sequence[int]) -> list[int]:

@@ -91,6 +91,12 @@ class RequestRefused(GiveUp):
     reason = "request_refused"
 
 
+class NotThere(RequestRefused):
+    """The provider has no such thing."""
+
+    reason = "not_there"
+
+
 class EndlessPages(GiveUp):
     """The provider's paging does not end: it named a page that was already read, or more pages than there can be."""
 

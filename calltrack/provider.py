@@ -12,13 +12,14 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from calltrack.client.answer import Answer, dig
 from calltrack.client.auth import Auth
 from calltrack.client.pages import Pages
 from calltrack.client.windows import NewestChangeFirst, TimeFilter
-from calltrack.errors import UnreadableAnswer
+from calltrack.errors import NotThere, UnreadableAnswer
 from calltrack.model import CallRecord
 from calltrack.signatures import Signature
 
@@ -51,6 +52,30 @@ class Context:
 
 
 @dataclass(frozen=True)
+class One:
+    """How one call is asked for by its id.
+
+    One("/api/v2/calls/{id}.json")
+    One("/log/retrieve", param="id", record="data.results")
+    """
+
+    #: `{id}` stands for the id, where it is part of the path
+    path: str
+    #: the query parameter that carries it, where it is not
+    param: str = ""
+    #: dotted path to the record, or to a list that holds it or nothing
+    record: str = ""
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+    def request(self, external_id: str) -> tuple[str, dict[str, str]]:
+        """Path and query of the request. Raises `NotThere` for what can be no id: "..", which would lead elsewhere."""
+        if not external_id.strip("."):
+            raise NotThere
+        path = self.path.replace("{id}", quote(external_id, safe=""))
+        return path, {**self.extra, **({self.param: external_id} if self.param else {})}
+
+
+@dataclass(frozen=True)
 class Calls:
     """How the provider lists calls."""
 
@@ -61,6 +86,8 @@ class Calls:
     filter: TimeFilter
     #: set where the provider can list by time of change
     changes: NewestChangeFirst | None = None
+    #: set where the provider gives one call by its id
+    one: One | None = None
     #: the key around each record (`{"call": {…}}` → "call"); "" where a record stands bare
     wrapper: str = ""
     #: raises the matching error where a body says "failed" although the status says 200
@@ -76,6 +103,17 @@ class Calls:
                 return []
             raise UnreadableAnswer("The provider's answer holds no list of calls.")
         return [unwrap(record, self.wrapper) for record in records]
+
+    def read_one(self, answer: Answer) -> list[Raw]:
+        """The bare record that was asked for by its id; none where the provider has no such call (an empty body)."""
+        if not answer.body:
+            return []
+        if self.check is not None:
+            self.check(answer)
+        assert self.one is not None
+        found = dig(answer.json, self.one.record)
+        records = found if isinstance(found, list) else [found] if found else []
+        return [unwrap(record, self.wrapper) for record in records[:1]]
 
     def adjusted(self, settings: Mapping[str, str]) -> Calls:
         """These calls as this account's settings want them (`page_size`, `offset_cap`)."""

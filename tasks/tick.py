@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from calltrack.db import audit
-from calltrack.sync import rejected, schedule, spool, sweep
+from calltrack.sync import arrivals, rejected, schedule, spool, sweep
 from calltrack.sync.hints import Hint, Step
 from calltrack.sync.ledger import buckets
 from tasks.app import app
@@ -12,10 +12,11 @@ from tasks.hints import send
 
 @app.task(name="calltrack.tick")
 def tick() -> None:
-    """Queue the syncs that are due, begin those whose turn it is, and sweep up what got stuck."""
+    """Queue the syncs that are due, begin those whose turn it is, sweep up what got stuck, and watch for silence."""
     schedule.queue_due()
     retry = rejected.retry_outdated()
     send([*schedule.begin_queued(), *buckets.begin_due(), *sweep.sweep(), *retry])
     audit.tell_head()
+    arrivals.watch()
     for provider in spool.drain_here():
         send([Hint(Step.DELIVERIES, provider)])

@@ -16,9 +16,9 @@ from calltrack.db import accounts
 from calltrack.db.accounts import DEFAULT, Account
 from calltrack.db.credentials import Vault
 from calltrack.errors import FixConfiguration, UnknownDoor
+from calltrack.seldom import Seldom
 from webhooks.answers import NotLanded
 from webhooks.keepsake import Keepsake
-from webhooks.seldom import Seldom
 
 logger = log.get(__name__)
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 
 from calltrack import log
-from webhooks.seldom import Seldom
+from calltrack.seldom import Seldom
 
 logger = log.get(__name__)
 

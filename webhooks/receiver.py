@@ -15,6 +15,7 @@ from calltrack import log, registry
 from calltrack.db.accounts import Account
 from calltrack.errors import BadSignature, LengthRequired, RefuseDelivery, SourceRefused, TooLarge, UnknownDoor
 from calltrack.provider import Webhook
+from calltrack.seldom import Seldom
 from calltrack.signatures import Signature
 from calltrack.sync import inbox
 from calltrack.sync.inbox import Delivery, Landed, event_type, land
@@ -24,7 +25,6 @@ from webhooks.answers import CutOff, NotLanded, answer, refused
 from webhooks.bell import Bell
 from webhooks.connections import Connections
 from webhooks.refusals import Refusals
-from webhooks.seldom import Seldom
 from webhooks.source import Sources
 
 logger = log.get(__name__)

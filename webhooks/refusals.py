@@ -15,8 +15,8 @@ from psycopg.types.json import Jsonb
 from calltrack import log
 from calltrack.errors import RefuseDelivery
 from calltrack.networks import Address
+from calltrack.seldom import Seldom
 from webhooks.answers import NotLanded
-from webhooks.seldom import Seldom
 
 logger = log.get(__name__)
 

@@ -32,6 +32,7 @@ COMMANDS = {
     "shell": ("shell", "A Python shell with the Celery app, the tasks and a database session at hand."),
     "audit": ("audit", "Who changed what: list the audit log, and verify that it is whole."),
     "credentials": ("credentials", "Keys that accounts' credentials are sealed with: list, rotate, add and drop."),
+    "alerts": ("alerts", "What somebody should look at: webhooks that stopped, calls that nothing explains."),
     "queues": ("queues", "Print queue names for a worker's -Q, as the Procfile does."),
     "doctor": ("doctor", "Check settings, database, broker, migrations and accounts."),
 }

@@ -23,6 +23,7 @@ from calltrack.config import settings
 from calltrack.db import accounts, migrate
 from calltrack.db.session import engine
 from calltrack.errors import CalltrackError, FixConfiguration
+from calltrack.sync import alerts
 from calltrack.sync.connections import client_for
 
 #: the oldest major version of Postgres that the SQL is tried on
@@ -71,6 +72,7 @@ def examined() -> Iterator[Finding]:
         if not schema.fault:
             yield from _lost_keys()
             yield from _accounts()
+            yield from _alerts()
 
 
 def finding(subject: str, look: Callable[[], str]) -> Finding:
@@ -164,3 +166,9 @@ def _account(account_id: UUID) -> str:
     if fault := library.check(account, client_for(account)):
         raise FixConfiguration(fault)
     return "works"
+
+
+def _alerts() -> Iterator[Finding]:
+    with engine().connect() as conn:
+        for alert in alerts.list_(conn):
+            yield Finding("alert", fault=alert["message"])

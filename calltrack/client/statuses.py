@@ -14,6 +14,7 @@ from calltrack.errors import (
     CalltrackError,
     CredentialsRefused,
     FixConfiguration,
+    NotThere,
     ProviderFailed,
     ProviderUnreachable,
     RequestRefused,
@@ -23,6 +24,7 @@ from calltrack.errors import (
 )
 
 REFUSED = "The provider refused the request as wrong"
+NOT_THERE = "The provider has no such thing, or not at this place"
 CREDENTIALS = "The provider refused the account's credentials: set them anew, and try `calltrack accounts check`"
 MOVED = "The provider's API has moved: correct the account's API URL"
 UNPAID = "The provider wants to be paid first: settle it with the provider"
@@ -44,12 +46,12 @@ STATUSES: dict[int, Meaning] = {
     401: (CredentialsRefused, CREDENTIALS),
     402: (FixConfiguration, UNPAID),
     403: (CredentialsRefused, CREDENTIALS),
-    404: (RequestRefused, REFUSED),
+    404: (NotThere, NOT_THERE),
     405: (RequestRefused, REFUSED),
     406: (RequestRefused, REFUSED),
     407: (FixConfiguration, BEHIND_PROXY),
     408: (ProviderFailed, FAILED),
-    410: (RequestRefused, REFUSED),
+    410: (NotThere, NOT_THERE),
     418: (RequestRefused, REFUSED),
     422: (RequestRefused, REFUSED),
     425: (ProviderFailed, FAILED),

@@ -21,7 +21,7 @@ from calltrack.db.session import driver, engine
 from calltrack.errors import NotACall, RefuseDelivery
 from calltrack.model import call_id
 from calltrack.provider import Mapper
-from calltrack.sync import rejects
+from calltrack.sync import arrivals, rejects
 from calltrack.sync.hints import Hint, Step
 from calltrack.sync.ingest import Outcome, ingest
 from calltrack.sync.observe import Reject, Sight
@@ -118,6 +118,8 @@ def settle(
         verdicts += settled
         outcome += became
     connection.execute(_DONE, _columns(verdicts))
+    if not thorough:  # a replay is no arrival
+        arrivals.note_deliveries(driver(connection).cursor(), waiting)
     return verdicts, outcome
 
 

@@ -29,7 +29,9 @@ class News(NamedTuple):
 
     id: UUID
     observation: Observation
-    #: no list had shown it before
+    #: it had no row before
+    new: bool
+    #: a list shows it, and none had done so before
     first: bool
 
 
@@ -95,7 +97,9 @@ def _ingest(cursor: Cursor[Any], batch: Sequence[Observation], target: upsert.Ta
         old = [call for call in old if not _said_before(call, known[call.id], outcome, target)]
     inserted = _insert(cursor, new, target)
     outcome.inserted = len(inserted)
-    outcome.news.extend(News(call.id, call.observations[-1], _listed(call)) for call in new if call.id in inserted)
+    outcome.news.extend(
+        News(call.id, call.observations[-1], True, _listed(call)) for call in new if call.id in inserted
+    )
     late = [call for call in new if call.id not in inserted]
     _merge(cursor, sorted([*old, *late], key=lambda call: call.id), outcome, target, thorough=thorough)
     return outcome
@@ -179,7 +183,7 @@ def _merge(
         outcome.unchanged += not names
         first = _listed(call) and not any(stamp.source == Source.API_RECORD for stamp in before.stamps.values())
         if names or first:
-            outcome.news.append(News(call.id, call.observations[-1], first))
+            outcome.news.append(News(call.id, call.observations[-1], False, first))
         digest = _digest(call, after) or columns["content_digest"]
         if names or after.stamps != before.stamps or digest != columns["content_digest"]:
             writes.append(_staged(call, after, names, digest))

@@ -51,14 +51,16 @@ def plan(
     since: datetime | None = None,
     until: datetime | None = None,
     synced_until: datetime | None = None,
+    overlap: timedelta | None = None,
 ) -> Plan:
     """The plan of a run that begins now.
 
-    A full run reads all that there is. An incremental one reaches back behind the last completed run by the provider's
-    overlap, by time of change where the provider can list so; while there was no such run, everything is new.
+    A full run reads all that there is. An incremental one reaches back behind the last completed run by `overlap` (by
+    default the provider's), by time of change where the provider can list so; while there was no such run, everything
+    is new.
     """
     if mode is Mode.INCREMENTAL and synced_until is not None:
-        window = Window(max(provider.history, synced_until - provider.overlap), now)
+        window = Window(max(provider.history, synced_until - (overlap or provider.overlap)), now)
         if calls.changes is not None:
             return Plan(Axis.CHANGED, window, (window,))
         return Plan(Axis.CREATED, window, cut(window))

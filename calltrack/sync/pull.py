@@ -24,7 +24,7 @@ from calltrack.client.windows import Window
 from calltrack.db import accounts
 from calltrack.db.accounts import Account
 from calltrack.db.session import engine
-from calltrack.errors import CalltrackError, EndlessPages, FixConfiguration, SliceTooLarge, TryLater
+from calltrack.errors import CalltrackError, EndlessPages, FixConfiguration, NotThere, SliceTooLarge, TryLater
 from calltrack.mapping.times import moment
 from calltrack.patience import patience
 from calltrack.provider import Calls, Context, Provider, Raw
@@ -32,6 +32,7 @@ from calltrack.sync import runs
 from calltrack.sync.connections import client_for, vault
 from calltrack.sync.hints import Hint, Step
 from calltrack.sync.plan import Axis, Mode, halves
+from calltrack.sync.reading import ONE
 
 #: seconds that one message may keep a worker fetching, and how often it then says that pages want storing
 GOING_ON = 1.0
@@ -138,8 +139,21 @@ class _Work:
         """Seconds: what the backoff begins with."""
         return float(self.account.settings.get("retry_delay") or 1.0)
 
-    def params(self) -> dict[str, str]:
-        """The query parameters of this page, without credentials."""
+    @property
+    def one(self) -> str | None:
+        """The call that this page is, where it is asked for by its id."""
+        external_id: str | None = self.page["cursor"].get(ONE)
+        return external_id
+
+    def request(self) -> tuple[str, dict[str, str]]:
+        """Path and query of the request for this page, without credentials."""
+        if self.one is None:
+            return self.calls.path, self._params()
+        if self.calls.one is None:
+            raise FixConfiguration(f"{self.provider.title} gives no single call: cancel the run.")
+        return self.calls.one.request(self.one)
+
+    def _params(self) -> dict[str, str]:
         pages = self.calls.pages.params(self.page["cursor"])
         if self.page["axis"] == Axis.CHANGED and self.calls.changes is not None:
             return {**self.calls.changes.extra, **pages}
@@ -182,9 +196,9 @@ def fetch(page_id: int) -> Fetched:
 
 def _fetch(work: _Work) -> Fetched:
     try:
-        answer = client_for(work.account).get(work.calls.path, work.params(), work.lane)
-        records = work.calls.read(answer)
-        cursor = _next(work, answer, records)
+        answer = _ask(work)
+        records = work.calls.read(answer) if work.one is None else work.calls.read_one(answer)
+        cursor = _next(work, answer, records) if work.one is None else None
     except SliceTooLarge:
         return _split(work)
     except CalltrackError as error:
@@ -193,6 +207,16 @@ def _fetch(work: _Work) -> Fetched:
             return _park(work, error, decision)
         return _fail(work.page, error)
     return _land(work, answer, len(records), cursor)
+
+
+def _ask(work: _Work) -> Answer:
+    """The provider's answer; of a call that it does not have, an empty one."""
+    try:
+        return client_for(work.account).get(*work.request(), work.lane)
+    except NotThere:
+        if work.one is None:
+            raise
+    return Answer(404, {}, b"")
 
 
 def _account(connection: Connection, account_id: UUID) -> Account | CalltrackError:
@@ -230,6 +254,7 @@ def _land(work: _Work, answer: Answer, count: int, cursor: Cursor | None) -> Fet
                 return Fetched()
             if (
                 page["number"] == 1
+                and work.one is None
                 and page["axis"] == Axis.CREATED
                 and (total := work.calls.pages.total(answer)) is not None
             ):

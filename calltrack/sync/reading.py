@@ -20,6 +20,8 @@ from calltrack.provider import Context, Mapper, Provider
 from calltrack.sync import inbox
 from calltrack.sync.observe import Door, Sight, observe
 
+#: in the cursor of a page that is one call, asked for by its id
+ONE = "call"
 LIVE, SHADOW = "live", "shadow"
 CANDIDATE = "candidate"
 
@@ -66,7 +68,8 @@ def read_page(page: Mapping[Any, Any], mapper: Mapper) -> Sight:
         landed_at=page["fetched_at"],
         page_id=page["id"],
     )
-    records = calls.read(Answer(200, {}, zlib.decompress(page["body"])))
+    answer = Answer(200, {}, zlib.decompress(page["body"]))
+    records = calls.read_one(answer) if ONE in page["cursor"] else calls.read(answer)
     return observe(records, lambda raw: mapper.map_call(raw, context), door)
 
 

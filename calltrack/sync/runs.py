@@ -18,9 +18,12 @@ from calltrack.client.windows import Window
 from calltrack.db import accounts, audit
 from calltrack.db.session import engine
 from calltrack.errors import FixConfiguration
+from calltrack.sync import lateness
 from calltrack.sync.hints import Hint, Step
+from calltrack.sync.ledger.asking import unlisted
 from calltrack.sync.ledger.settle import settle
 from calltrack.sync.plan import Mode, plan
+from calltrack.sync.reading import ONE
 
 logger = log.get(__name__)
 
@@ -50,6 +53,7 @@ UPDATE sync_runs SET state = 'running', axis = :axis, since = :since, until = :u
 WHERE id = :run_id
 """)
 _SLICE = text("INSERT INTO sync_slices (run_id, since, until) VALUES (:run_id, :since, :until) RETURNING id")
+_COMPLETE_SLICE = text("UPDATE sync_slices SET state = 'exhausted' WHERE id = :slice_id")
 _PAGE = text("""
 INSERT INTO sync_pages (run_id, slice_id, account_id, provider, number, cursor)
 VALUES (:run_id, :slice_id, :account_id, :provider, :number, CAST(:cursor AS jsonb)) RETURNING id
@@ -85,7 +89,7 @@ ON CONFLICT (account_id) DO UPDATE SET status = excluded.status, error = exclude
 """)
 _REOPEN_RUN = text("""
 UPDATE sync_runs SET state = 'running', reason = NULL, error = NULL, finished_at = NULL
-WHERE id = :run_id AND state IN ('running', 'failed', 'cancelled') AND started_at IS NOT NULL RETURNING *
+WHERE id = :run_id AND started_at IS NOT NULL RETURNING *
 """)
 #: An endless slice was stopped with all its pages stored: its last page is asked for again.
 _REOPEN_SLICES = text("""
@@ -141,6 +145,7 @@ def begin(connection: Connection, run_id: int) -> list[Hint]:
         since=run["since"],
         until=run["until"],
         synced_until=run["synced_until"],
+        overlap=lateness.overlap(connection, run["account_id"], provider.overlap),
     )
     span = {"since": planned.window.since, "until": planned.window.until, "axis": planned.axis.value}
     checks = run["mode"] == Mode.CHECK  # it compares, and is in nobody's way
@@ -178,13 +183,31 @@ def page_hint(step: Step, provider: str, page_id: int, number: int, run_id: int,
     return Hint(step, provider, page_id, f"{provider} page {number} of run {run_id}", delay)
 
 
-def finish(connection: Connection, run_id: int) -> RowMapping | None:
-    """Complete the run if every page of every slice is stored. Returns the completed run, or None."""
+def finish(connection: Connection, run_id: int) -> tuple[RowMapping | None, list[Hint]]:
+    """Complete the run if every page of every slice is stored. Returns it then, else None.
+
+    A check whose list is read may have calls left to ask for: it goes on with the pages that are hinted at.
+    """
     run = connection.execute(_FINISH, {"run_id": run_id}).mappings().one_or_none()
-    if run is not None:
-        _ended(connection, run)
-        connection.execute(text("UPDATE provider_configs SET health = NULL WHERE id = :id"), {"id": run["account_id"]})
-    return run
+    if run is None:
+        return None, []
+    if run["mode"] == Mode.CHECK and (wanted := unlisted(connection, run)):
+        connection.execute(_REOPEN_RUN, {"run_id": run_id})
+        return None, open_ones(connection, run, wanted)
+    _ended(connection, run)
+    connection.execute(text("UPDATE provider_configs SET health = NULL WHERE id = :id"), {"id": run["account_id"]})
+    return run, []
+
+
+def open_ones(connection: Connection, run: Mapping[Any, Any], external_ids: Sequence[str]) -> list[Hint]:
+    """Add a slice whose pages are single calls, asked for by their ids."""
+    span = {"run_id": run["id"], "since": run["since"], "until": run["until"]}
+    slice_id = connection.execute(_SLICE, span).scalar_one()
+    connection.execute(_COMPLETE_SLICE, {"slice_id": slice_id})
+    page = (run["id"], slice_id, run["account_id"], run["provider"])
+    return [
+        open_page(connection, *page, number, {ONE: external_id}) for number, external_id in enumerate(external_ids, 1)
+    ]
 
 
 def fail(connection: Connection, run_id: int, reason: str, error: str) -> RowMapping | None:
@@ -210,6 +233,7 @@ def _ended(connection: Connection, run: RowMapping) -> None:
         settle(connection, run)
     else:
         connection.execute(_STATUS, dict(run))
+        lateness.fade(connection, run["account_id"])
 
 
 def resume(connection: Connection, run_id: int) -> list[Hint] | None:
@@ -277,7 +301,7 @@ def resume_run(run_id: int) -> list[Hint]:
         hints = resume(connection, run_id)
         if hints is None:
             raise FixConfiguration(f"There is no stopped run {run_id}: see `calltrack runs list`.")
-        finish(connection, run_id)
+        hints += finish(connection, run_id)[1]
         audit.record(connection, "run.resumed", f"run {run_id}", pages=len(hints))
     return hints
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from psycopg import Cursor
 from sqlalchemy import Connection, RowMapping, TextClause, text
 from structlog.contextvars import bound_contextvars
 
+from calltrack import registry
 from calltrack.db.session import driver, engine
-from calltrack.sync import progress, rejects, runs, schedule
+from calltrack.sync import arrivals, lateness, progress, rejects, runs, schedule
 from calltrack.sync.hints import Hint, Step
 from calltrack.sync.ingest import Outcome, ingest
 from calltrack.sync.ledger.check import check
@@ -23,7 +26,7 @@ GOING_ON = 1.0
 
 _TAKE = """
 SELECT page.*, run.mode, account.settings, account.name AS account, account.mode AS account_mode,
-    account.shadow_mapper
+    account.shadow_mapper, (SELECT synced_until FROM sync_status WHERE account_id = page.account_id) AS synced_until
 FROM sync_pages page JOIN provider_configs account ON account.id = page.account_id
 JOIN sync_runs run ON run.id = page.run_id
 WHERE page.state = 'fetched' AND {which} FOR UPDATE OF page SKIP LOCKED FOR KEY SHARE OF account
@@ -67,6 +70,8 @@ class Stored:
     #: the run is complete with this page
     completed: bool
     page: RowMapping
+    #: what the run has to fetch besides
+    hints: Sequence[Hint] = ()
 
     @property
     def rest(self) -> Hint:
@@ -85,9 +90,11 @@ def store_on(page_id: int, seconds: float = GOING_ON) -> list[Hint]:
 
     Returns hints for what is left, and for the runs that may begin because this one has ended.
     """
-    ends, hints = time.monotonic() + seconds, []
+    ends = time.monotonic() + seconds
+    hints: list[Hint] = []
     stored = _store_one(_THIS, page_id) or _store_one(_NEXT, page_id)
     while stored is not None:
+        hints += stored.hints
         if stored.completed:
             hints += schedule.begin_queued(stored.run["account_id"])
         if time.monotonic() > ends:
@@ -108,12 +115,12 @@ def _store_one(which: TextClause, page_id: int) -> Stored | None:
     except Exception as error:
         _failed(page_id, error)
         raise
-    completed = None if run["reading"] else _finish(run["id"])
+    completed, hints = (None, []) if run["reading"] else _finish(run["id"])
     progress.report(completed or run, fetched)
-    return Stored(completed or run, completed is not None, page)
+    return Stored(completed or run, completed is not None, page, hints)
 
 
-def _finish(run_id: int) -> RowMapping | None:
+def _finish(run_id: int) -> tuple[RowMapping | None, list[Hint]]:
     """Every slice is read to its end: this page may have been the run's last one."""
     with engine().begin() as connection:
         return runs.finish(connection, run_id)
@@ -124,19 +131,32 @@ def _store(connection: Connection, page: RowMapping) -> tuple[RowMapping, int]:
     sight = read_page(page, first.mapper)
     with driver(connection).cursor() as cursor:
         if page["mode"] == Mode.CHECK:
-            outcome = check(cursor, page["run_id"], sight)
+            outcome = check(cursor, page, sight)
         else:
             outcome = ingest(cursor, sight.observations, target=first.target)
         refused = [*sight.rejects, *(rejects.of(one, reason) for one, reason in outcome.refused)]
         rejects.keep(cursor, refused)
         for reading in beside:
             ingest(cursor, read_page(page, reading.mapper).observations, target=reading.target)
+        _note_news(cursor, page, outcome)
     counts = _counts(len(sight.observations) + len(sight.rejects), len(refused), outcome)
     connection.execute(_STORED, {"page_id": page["id"], "confirmed": outcome.confirmed or None, **counts})
     before = {name: page[name] for name in _COUNTS}
     more = {name: counts[name] - before[name] for name in _COUNTS}
     counted = {"run_id": page["run_id"], "pages": 0 if page["stored_at"] else 1, **more}
     return connection.execute(_COUNTED, counted).mappings().one(), counts["fetched"]
+
+
+def _note_news(cursor: Cursor[Any], page: RowMapping, outcome: Outcome) -> None:
+    """What the page says about the provider's habits. The very first sync says nothing: everything is news to it."""
+    if not outcome.news or page["synced_until"] is None:
+        return
+    by_change = registry.get(page["provider"]).calls(page["settings"]).changes is not None
+    account, landed = page["account_id"], page["fetched_at"]
+    lateness.note(
+        cursor, account, outcome.news, landed_at=landed, synced_until=page["synced_until"], by_change=by_change
+    )
+    arrivals.note_polled(cursor, account, outcome.news, landed)
 
 
 def _counts(fetched: int, rejected: int, outcome: Outcome) -> dict[str, Any]:

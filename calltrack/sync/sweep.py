@@ -45,13 +45,14 @@ WHERE state = 'received' AND next_attempt_at < now() - interval '2 seconds'
 def sweep(after: timedelta = PATIENCE) -> list[Hint]:
     """Complete what only lacks the word, and return hints for pages and deliveries that nobody looks at."""
     with engine().begin() as connection:
-        for run_id in connection.execute(_SETTLED).scalars().all():
-            runs.finish(connection, run_id)
+        settled = connection.execute(_SETTLED).scalars().all()
+        asked = [hint for run_id in settled for hint in runs.finish(connection, run_id)[1]]
     with engine().begin() as connection:
         pages = connection.execute(_PAGES, {"patience": after, "most": MOST}).mappings().all()
         waiting = connection.execute(_WAITING).scalars().all()
         forgotten = operations.forgotten(connection, min(after, OPERATION_PATIENCE))
     return [
+        *asked,
         *(runs.unstored(page) for page in pages),
         *(Hint(Step.DELIVERIES, name) for name in waiting),
         *forgotten,

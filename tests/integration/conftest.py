@@ -52,12 +52,13 @@ class System:
         if hint.step is Step.DELIVERIES:
             return deliveries.drain(hint.provider)
         if hint.step is Step.STORE:
-            store.store(hint.id)
-            return []
+            return self.store(hint.id)
         fetched = pull.fetch(hint.id)
-        if fetched.landed:
-            store.store(hint.id)
-        return fetched.hints
+        return [*fetched.hints, *(self.store(hint.id) if fetched.landed else ())]
+
+    def store(self, page_id):
+        stored = store.store(page_id)
+        return stored.hints if stored else []
 
     def wait_no_longer(self):
         """Let all that was put aside be due now, and the breakers forget."""

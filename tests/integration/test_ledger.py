@@ -135,3 +135,30 @@ def test_buckets_cover_a_range_without_gaps_or_overlaps(since, seconds):
     assert (made[0][0], made[-1][1]) == (since, until)
     assert all(first < last for first, last in made)
     assert all(one[1] == other[0] for one, other in pairwise(made))
+
+
+@pytest.mark.parametrize("provider", ["retreaver", "convoso"])
+def test_calls_that_only_we_have_are_asked_for_by_their_ids(world, provider):
+    """Some are gone; one is there, only not where our row says that it was."""
+    world.sync(provider)
+    moved = world.one(
+        "SELECT external_id AS id, started_at FROM calls WHERE provider = :p ORDER BY started_at LIMIT 1", p=provider
+    )
+    world.execute(
+        "UPDATE calls SET started_at = started_at + interval '2 hours' WHERE external_id = :id", id=moved["id"]
+    )
+    world.execute(
+        "INSERT INTO calls (id, account_id, provider, external_id, started_at) SELECT gen_random_uuid(), account_id,"
+        " provider, 'made up', started_at FROM calls WHERE external_id = :id",
+        id=moved["id"],
+    )
+    found = reconcile(world, provider, repair=True)
+    in_one_state_each(found)
+    assert found.extra == ["made up"]
+    (gone,) = world.rows("SELECT reason FROM ledger_ids WHERE external_id = 'made up'")
+    assert gone["reason"] == "the provider does not have it any more"
+    row = world.one("SELECT started_at FROM calls WHERE external_id = :id", id=moved["id"])
+    assert row["started_at"] == moved["started_at"]
+    asked = world.rows("SELECT cursor, state FROM sync_pages WHERE cursor ? 'call'")
+    assert {(page["cursor"]["call"], page["state"]) for page in asked} >= {("made up", "stored")}
+    assert reconcile(world, provider).complete

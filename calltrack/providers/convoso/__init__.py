@@ -13,7 +13,7 @@ from calltrack.client.verdict import BodyVerdict
 from calltrack.client.windows import TimeFilter, local_days, local_seconds
 from calltrack.errors import SliceTooLarge
 from calltrack.mapping import own_statuses
-from calltrack.provider import Calls, Provider, Setting, Webhook
+from calltrack.provider import Calls, One, Provider, Setting, Webhook
 from calltrack.providers.convoso.mapping import REGION, map_call, map_delivery
 from calltrack.signatures import HmacSha256
 
@@ -25,6 +25,7 @@ LOG = Calls(
     # The API pages no further than to offset 40,000: larger ranges are cut.
     pages=OffsetPages(size=500, total_path="data.total_found", cap=40_000),
     filter=TimeFilter("start_time", "end_time", local_seconds, extra={"order": "asc", "include_recordings": "1"}),
+    one=One("/log/retrieve", param="id", record="data.results", extra={"include_recordings": "1"}),
     check=VERDICT,
 )
 RECORDINGS = Calls(

@@ -12,7 +12,7 @@ from calltrack import checks
 from calltrack.client.auth import QueryKeys
 from calltrack.client.pages import LinkPages
 from calltrack.client.windows import NewestChangeFirst, TimeFilter
-from calltrack.provider import Calls, Provider, Setting, Webhook
+from calltrack.provider import Calls, One, Provider, Setting, Webhook
 from calltrack.providers.retreaver.mapping import REGION, map_call, map_delivery
 from calltrack.signatures import HmacSha256
 
@@ -31,6 +31,7 @@ def calls(version: str) -> Calls:
         filter=TimeFilter("created_at_start", "created_at_end", extra={"sort_by": "created_at", "order": "asc"}),
         # The API sorts by change, always newest first, but documents no filter by it.
         changes=NewestChangeFirst(extra={"sort_by": "updated_at", "order": "desc"}, changed="updated_at"),
+        one=One(f"/api/{version}/calls/{{id}}.json"),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from psycopg import Cursor
@@ -10,7 +10,9 @@ from psycopg import Cursor
 from calltrack.model import Observation, call_id
 from calltrack.sync.ingest import Outcome, differences, ingest
 from calltrack.sync.ledger.belonging import belongs
+from calltrack.sync.ledger.settle import ASKED, GONE
 from calltrack.sync.observe import Reject, Sight
+from calltrack.sync.reading import ONE
 
 _BUCKET = "SELECT id, repair, since, until FROM ledger_buckets WHERE run_id = %s FOR UPDATE"
 #: what the first page said of a call stands: another one may show it again, after it was repaired
@@ -20,18 +22,21 @@ VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING
 """
 
 
-def check(cursor: Cursor[Any], run_id: int, sight: Sight) -> Outcome:
+def check(cursor: Cursor[Any], page: Mapping[Any, Any], sight: Sight) -> Outcome:
     """Note what the page showed for its bucket, and repair from it what is missing or different, where that is wanted.
 
     Returns what was done to `calls`.
     """
-    bucket = cursor.execute(_BUCKET, [run_id]).fetchone()
+    bucket = cursor.execute(_BUCKET, [page["run_id"]]).fetchone()
     if bucket is None:  # the bucket is gone, with its account
         return Outcome(unchanged=len(sight.observations))
     bucket_id, repair, since, until = bucket
+    asked_for = page["cursor"].get(ONE)
     differ = differences(cursor, sight.observations)
     # What was listed beyond the bucket's edges is for another bucket to repair, and to count.
-    own = {id(one) for one in sight.observations if repair and belongs(one.record.started_at, since, until)}
+    own = {
+        id(one) for one in sight.observations if repair and (asked_for or belongs(one.record.started_at, since, until))
+    }
     outcome = ingest(cursor, [one for one in sight.observations if id(one) in own], thorough=True)
     outcome += _untouched([one for one in sight.observations if id(one) not in own])
     refused = {id(one): reason for one, reason in outcome.refused}
@@ -40,9 +45,15 @@ def check(cursor: Cursor[Any], run_id: int, sight: Sight) -> Outcome:
         for one in sorted(sight.observations, key=lambda one: one.record.external_id)
     ]
     rows += [_unusable(bucket_id, reject) for reject in sight.rejects]
+    if asked_for:
+        rows = [(*row[:3], row[3] or ASKED, *row[4:]) for row in rows] or [_gone(bucket_id, asked_for)]
     if rows:
         cursor.executemany(_SIGHTED, rows)
     return outcome
+
+
+def _gone(bucket_id: int, external_id: str) -> tuple[Any, ...]:
+    return bucket_id, external_id, "gone", GONE, None, False, None
 
 
 def _untouched(observations: Sequence[Observation]) -> Outcome:

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, text
 
 from calltrack.patience import patience
+from calltrack.sync import alerts
 from calltrack.sync.ledger.belonging import belongs
 
 #: a call that only we know, and that began so short a time ago, may not be on the provider's list yet
@@ -53,7 +54,17 @@ _FAILED = text("""
 UPDATE ledger_buckets SET run_id = NULL, reason = :reason, next_check_at = now() + :again WHERE run_id = :run_id
 RETURNING id
 """)
+_INCOMPLETE = text("""
+SELECT coalesce(sum(unexplained + mismatched), 0) AS ids, count(*) AS buckets FROM ledger_buckets
+WHERE account_id = :account_id AND repair AND unexplained + mismatched > 0
+""")
 _CLEAR = text("DELETE FROM ledger_sightings WHERE bucket_id = :id")
+
+#: why an id is counted that the list of its bucket does not have
+ASKED = "not on the provider's list, but there when asked for"
+GONE = "the provider does not have it any more"
+NOT_YET, NO_MORE = "not on the provider's list yet", "not on the provider's list any more"
+NOT_LISTED = (NOT_YET, NO_MORE, GONE)
 
 STATES = ("stored", "rejected", "excluded", "pending", "gone", "mismatched", "unexplained")
 
@@ -90,7 +101,7 @@ def _states(connection: Connection, bucket: RowMapping) -> Iterable[Id]:
     """Every id that the provider reports in this bucket, and those that only we have, each in one state."""
     sightings = connection.execute(_SIGHTINGS, dict(bucket)).mappings().all()
     for seen in sightings:
-        if belongs(seen["started_at"], bucket["since"], bucket["until"]):
+        if seen["reason"] in (ASKED, GONE) or belongs(seen["started_at"], bucket["since"], bucket["until"]):
             yield _state(connection, bucket, seen)
     listed = {seen["external_id"] for seen in sightings}
     for row in connection.execute(_HERE, dict(bucket)).mappings():
@@ -100,7 +111,7 @@ def _states(connection: Connection, bucket: RowMapping) -> Iterable[Id]:
 
 def _state(connection: Connection, bucket: RowMapping, seen: RowMapping) -> Id:
     name, state, fields = seen["external_id"], seen["state"], seen["fields"]
-    if state in ("stored", "rejected"):
+    if state in ("stored", "rejected", "gone"):
         return Id(name, state, seen["reason"])
     if seen["repaired"]:
         return Id(name, "stored", state, fields, repaired=True)
@@ -113,8 +124,8 @@ def _state(connection: Connection, bucket: RowMapping, seen: RowMapping) -> Id:
 
 def _unlisted(row: RowMapping, now: datetime) -> Id:
     if row["started_at"] > now - YOUNG:
-        return Id(row["external_id"], "pending", "not on the provider's list yet")
-    return Id(row["external_id"], "gone", "not on the provider's list any more")
+        return Id(row["external_id"], "pending", NOT_YET)
+    return Id(row["external_id"], "gone", NO_MORE)
 
 
 def _close(connection: Connection, bucket: RowMapping, ids: list[Id], next_check: datetime | None) -> None:
@@ -137,6 +148,18 @@ def _close(connection: Connection, bucket: RowMapping, ids: list[Id], next_check
         },
     )
     connection.execute(_CLEAR, {"id": bucket["id"]})
+    _tell(connection, bucket)
 
 
-NOT_LISTED = ("not on the provider's list yet", "not on the provider's list any more")
+def _tell(connection: Connection, bucket: RowMapping) -> None:
+    """Raise an alert while a bucket of the account, checked with repair, holds what nothing explains."""
+    account_id = bucket["account_id"]
+    found = connection.execute(_INCOMPLETE, {"account_id": account_id}).mappings().one()
+    if found["ids"]:
+        message = (
+            f"{found['ids']} calls of {found['buckets']} hours or days are not as the provider has them, and could not "
+            "be repaired: see `calltrack reconcile PROVIDER --show`."
+        )
+        alerts.open(connection, account_id, alerts.INCOMPLETE, message)
+    else:
+        alerts.close(connection, account_id, alerts.INCOMPLETE)

@@ -1,4 +1,4 @@
-from webhooks.seldom import Seldom
+from calltrack.seldom import Seldom
 
 
 def test_each_kind_now_and_then():

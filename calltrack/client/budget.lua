@@ -3,18 +3,24 @@
 --
 -- KEYS[1]  the account's budget, a hash; all times are microseconds, by the server's clock:
 --   blocked         nothing is granted before this moment
---   slow            how many times slower than allowed we go; grows with every refusal by the provider
+--   pace            how fast we go, as a share of what is allowed: what refusals have taught us (refused.lua); as long
+--                   as there was none, 1
 --   paced:60        when the requests granted so far would be used up at an even pace (the limit of 60 seconds)
 --   used:86400:491  how many requests were granted in the 491st piece of time (the limit of 86,400 seconds)
+-- And after a refusal:
+--   ceiling, calm   the pace that was too fast, and how many requests stay below it before a faster one is tried
+--   patience        what `calm` was, without what the block cost: it doubles when the next try fails
+--   base, climbed   the pace that held, and for how many periods we have been trying faster ones since
+--   begun, before, earlier    how much of the current period is over; the pace when it began, and one period before
 --
 -- ARGV[1]  the clock, in tests; "": the server's
--- ARGV[2]  the most that `slow` can be
+-- ARGV[2]  the slowest paced limit: what share of its period one request takes at the even pace; 0: none is paced
 -- ARGV     four for each limit: "paced", seconds, interval, tolerance: up to `tolerance` ahead of an even pace
 --                           or: "counted", seconds, pieces, most: so many requests in the period, cut in so many pieces
 
-local RECOVERY, KEPT = 0.98, 26 * 3600
+local NEAR, REGAIN, TRY, FOUND, KEPT = 0.97, 0.15, 0.05, 1.2, 26 * 3600
 
-local key, slowest = KEYS[1], tonumber(ARGV[2])
+local key, share = KEYS[1], tonumber(ARGV[2])
 local time = redis.call("TIME")
 local now = tonumber(ARGV[1]) or time[1] * 1000000 + time[2]
 
@@ -22,7 +28,7 @@ local state, fields = {}, redis.call("HGETALL", key)
 for i = 1, #fields, 2 do
   state[fields[i]] = tonumber(fields[i + 1])
 end
-local slow = state.slow or 1
+local pace = state.pace or 1
 
 local function each_limit(paced, counted)
   for i = 3, #ARGV, 4 do
@@ -34,7 +40,7 @@ end
 -- How far we are ahead of the even pace: never further than grants can bring us, lest a clock that was set back stop us.
 local function ahead(seconds, interval, tolerance)
   local lead = (state["paced:" .. seconds] or 0) - now
-  return math.max(0, math.min(lead, tolerance * 4 + interval * slowest))
+  return math.max(0, math.min(lead, tolerance * 4 + interval / pace))
 end
 
 local function used(seconds, piece)
@@ -65,7 +71,7 @@ local function wait_for_count(seconds, pieces, most)
 end
 
 local function move_pace(seconds, interval, tolerance)
-  redis.call("HSET", key, "paced:" .. seconds, now + ahead(seconds, interval, tolerance) + interval * slow)
+  redis.call("HSET", key, "paced:" .. seconds, now + ahead(seconds, interval, tolerance) + interval / pace)
 end
 
 local function drop_pieces_before(seconds, oldest)
@@ -84,13 +90,37 @@ local function count_request(seconds, pieces)
   end
 end
 
+-- Regains quickly what is known to hold, stays there for a while, and then tries more: a little at first, and twice as
+-- much with every period that goes well. `passed`: periods that this request takes.
+local function go_faster(passed)
+  local begun, before, earlier = state.begun + passed, state.before, state.earlier
+  if begun >= 1 then
+    begun, before, earlier = begun - 1, pace, before
+  end
+  local base, climbed, calm, patience = state.base, state.climbed, state.calm, state.patience
+  if calm > 0 then
+    calm = calm - 1
+    base = math.max(pace, math.min(NEAR * state.ceiling, pace * (1 + REGAIN * passed)))
+    pace = base
+  else
+    climbed = climbed + passed
+    pace = math.min(1, base * (1 + TRY * (2 ^ climbed - 1)))
+    patience = pace > FOUND * state.ceiling and 0 or patience
+  end
+  redis.call("HSET", key, "pace", pace, "base", base, "climbed", climbed, "calm", calm, "patience", patience,
+    "begun", begun, "before", before, "earlier", earlier)
+  if pace == 1 then
+    redis.call("HDEL", key, "ceiling", "pace", "earlier")
+  end
+end
+
 each_limit(wait_for_pace, wait_for_count)
 if wait > 0 then
   return math.ceil(wait)
 end
 each_limit(move_pace, count_request)
-if slow > 1 then
-  redis.call("HSET", key, "slow", slow < 1.01 and 1 or 1 + (slow - 1) * RECOVERY)
+if state.ceiling and share > 0 then
+  go_faster(share / pace)
 end
 redis.call("EXPIRE", key, KEPT)
 return 0

@@ -1,7 +1,11 @@
 """How often we may ask: one budget per account, shared by all processes, taken right before each HTTP request.
 
 Short limits ("100/minute") are paced on Redis (GCRA), so that no window of that length, wherever it begins, sees more
-requests than the limit; long ones ("5000/day") are counted. A refusal by the provider blocks everybody at once.
+requests than the limit; long ones ("5000/day") are counted.
+
+A refusal by the provider blocks everybody at once, and teaches us: the true limit may be lower than what we were told,
+and change. We go back to the pace that held before, stay there for some time, and then try again what it lets us do;
+the next time that this fails, we wait twice as long. The rule is in `refused.lua` and `budget.lua`.
 """
 
 from __future__ import annotations
@@ -9,6 +13,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cache, cached_property
@@ -38,14 +43,13 @@ LIMIT = re.compile(r"\s*(\d+)\s*/\s*(second|minute|hour|day)s?\s*", re.IGNORECAS
 RESERVE = 0.08
 LARGEST_RESERVE = 4
 #: seconds by which the way to the provider may differ between two requests
-JITTER = 0.05
+JITTER = 0.02
 #: how finely a long period is counted
 PIECES = 24
-#: how much slower to go after a refusal, and at the slowest
-SLOWER = 1.5
-SLOWEST = 8
 #: seconds that a block lasts at least and at most
 SHORTEST_BLOCK = 1.0
+#: and where neither the provider nor Redis says how long
+UNTOLD = 5.0
 LONGEST_BLOCK = 86_400.0
 
 
@@ -70,6 +74,11 @@ class Limit:
         return cls(period=SECONDS[match[2].lower()], count=int(match[1]))
 
     @property
+    def is_paced(self) -> bool:
+        """Whether requests are spread evenly over the period; those of a long period are counted."""
+        return self.period < SECONDS["hour"]
+
+    @property
     def reserve(self) -> float:
         """How many requests the most urgent lane can be ahead of the pace."""
         return min(self.count * RESERVE, LARGEST_RESERVE)
@@ -82,7 +91,7 @@ class Limit:
     def terms(self, lane: Lane) -> tuple[str, int, float, float]:
         """The limit as the script takes it, for one lane."""
         share = 1 - lane / len(Lane)
-        if self.period < SECONDS["hour"]:
+        if self.is_paced:
             return "paced", self.period, self.interval * 1e6, self.interval * self.reserve * share * 1e6
         return "counted", self.period, PIECES, max(1, int(self.count * (1 - RESERVE * (1 - share))))
 
@@ -111,25 +120,45 @@ class Budget:
         self._redis = shared(client)
         self._take = client.register_script(_source("budget.lua"))
         self._block = client.register_script(_source("block.lua"))
+        self._refused = client.register_script(_source("refused.lua"))
+        paced = [limit for limit in tightest.values() if limit.is_paced]
+        self._slowest = max(paced, default=None)
         self._clock = clock
         self._floor = floor(account, tuple(tightest.values()), processes)
 
     def take(self, lane: Lane) -> float:
         """Take one request: 0.0 where it is granted, else the seconds after which to ask again."""
         try:
-            wait: int = self._run(self._take, SLOWEST, *self._terms[lane])
+            wait: int = self._run(self._take, self._share, *self._terms[lane])
         except Away:
             return self._floor.take()
         return wait / 1e6
 
     def block(self, seconds: float) -> None:
-        """Grant nothing to anybody for so many seconds (1 s to 24 h), and less than before for a while after that."""
+        """Grant nothing to anybody for so many seconds (1 s to 24 h)."""
         seconds = min(max(seconds, SHORTEST_BLOCK), LONGEST_BLOCK)
         self._floor.block(seconds)
+        with suppress(Away):
+            self._run(self._block, seconds * 1e6)
+
+    def refused(self, seconds: float | None) -> float:
+        """The provider refused a request: grant nothing for so long as it says, and learn from it.
+
+        `seconds` is None where it says nothing. Returns the seconds until something may be granted.
+        """
+        told = None if seconds is None else min(max(seconds, SHORTEST_BLOCK), LONGEST_BLOCK)
+        period, interval = (self._slowest.period, self._slowest.interval) if self._slowest else (0.0, 0.0)
         try:
-            self._run(self._block, seconds * 1e6, SLOWER, SLOWEST)
+            wait: int = self._run(self._refused, "" if told is None else told * 1e6, period * 1e6, interval * 1e6)
         except Away:
-            return
+            wait = int((told or UNTOLD) * 1e6)
+        self._floor.block(wait / 1e6)
+        return wait / 1e6
+
+    @property
+    def _share(self) -> float:
+        """Of the slowest paced limit's period, for one request."""
+        return self._slowest.interval / self._slowest.period if self._slowest else 0.0
 
     def _run(self, script: Callable[..., Any], *terms: str | float) -> Any:
         now = "" if self._clock is None else self._clock() * 1e6

@@ -18,7 +18,6 @@ from calltrack.client.answer import Answer
 from calltrack.client.auth import Auth, Credentials
 from calltrack.client.breaker import Breaker
 from calltrack.client.budget import Budget, Lane
-from calltrack.client.retry import backoff
 from calltrack.errors import (
     BudgetSpent,
     CalltrackError,
@@ -68,7 +67,6 @@ class Client:
         self._breaker = breaker
         self._timeout = timeout
         self._session = _Session()
-        self._refusals = 0
 
     def get(self, path: str, params: Mapping[str, str], lane: Lane) -> Answer:
         """The provider's answer, with a status of 2xx. Everything else is raised, as one of `calltrack.errors`."""
@@ -93,7 +91,6 @@ class Client:
         logger.debug("answered", account=self._account, status=answer.status, seconds=seconds)
         error = statuses.error_of(answer)
         if error is None:
-            self._refusals = 0
             return answer
         self._heed(error)
         raise error
@@ -118,13 +115,13 @@ class Client:
         raise error
 
     def _heed(self, error: CalltrackError) -> None:
-        """Where the provider asks us to wait, everybody waits; where it does not say how long, longer each time."""
-        if isinstance(error, TooManyRequests) and error.wait is None:
-            self._refusals += 1
-            error.wait = 1.0 + backoff(self._refusals)
+        """Where the provider asks us to wait, everybody waits; from a 429 the budget learns, too."""
+        if isinstance(error, TooManyRequests):
+            error.wait = self._budget.refused(error.wait)
+        elif isinstance(error, TryLater) and error.wait is not None:
+            self._budget.block(error.wait)
         if isinstance(error, TryLater) and error.wait is not None:
             logger.warning("told_to_wait", account=self._account, seconds=error.wait, reason=error.reason)
-            self._budget.block(error.wait)
 
 
 USER_AGENT = f"calltrack/{version('calltrack')}"

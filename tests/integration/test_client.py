@@ -95,7 +95,7 @@ class FreeBudget:
     """Grants after the waits it is given, and remembers what it is told."""
 
     def __init__(self, *waits):
-        self.waits, self.taken, self.blocks = list(waits), [], []
+        self.waits, self.taken, self.blocks, self.refusals = list(waits), [], [], []
 
     def take(self, lane):
         self.taken.append(lane)
@@ -103,6 +103,10 @@ class FreeBudget:
 
     def block(self, seconds):
         self.blocks.append(seconds)
+
+    def refused(self, seconds):
+        self.refusals.append(seconds)
+        return 9.0 if seconds is None else seconds
 
 
 class ClosedBreaker:
@@ -289,26 +293,22 @@ def test_a_long_wait_is_left_to_the_caller(client, provider, budget, waits):
     assert provider.requests == []
 
 
-@pytest.mark.parametrize("status", [429, 503])
-def test_retry_after_blocks_the_account(client, provider, budget, status):
-    provider.answers = [reply(b"", status=status, Retry_After="17")]
+def test_retry_after_blocks_the_account(client, provider, budget):
+    provider.answers = [reply(b"", status=503, Retry_After="17")]
     assert fault(client).wait == 17.0
-    assert budget.blocks == [17.0]
+    assert (budget.blocks, budget.refusals) == ([17.0], [])
 
 
-def test_a_429_without_a_time_blocks_longer_each_time(client, provider, budget, monkeypatch):
-    monkeypatch.setattr(session, "backoff", lambda attempt: attempt * 2.0)
-    provider.answers = [reply(b"", status=429), reply(b"", status=429), reply(b"[]"), reply(b"", status=429)]
-    waits = [fault(client).wait, fault(client).wait]
-    get(client)
-    waits.append(fault(client).wait)
-    assert waits == budget.blocks == [3.0, 5.0, 3.0]
+def test_from_a_429_the_budget_learns_and_says_how_long_to_wait(client, provider, budget):
+    provider.answers = [reply(b"", status=429, Retry_After="17"), reply(b"", status=429)]
+    assert [fault(client).wait, fault(client).wait] == [17.0, 9.0]
+    assert (budget.blocks, budget.refusals) == ([], [17.0, None])
 
 
 def test_other_faults_block_nobody(client, provider, budget):
     provider.answers = [reply(b"", status=500)]
     fault(client)
-    assert budget.blocks == []
+    assert budget.blocks == budget.refusals == []
 
 
 def test_all_together_with_redis(provider, broker):

@@ -33,6 +33,7 @@ COMMANDS = {
     "audit": ("audit", "Who changed what: list the audit log, and verify that it is whole."),
     "credentials": ("credentials", "Keys that accounts' credentials are sealed with: list, rotate, add and drop."),
     "alerts": ("alerts", "What somebody should look at: webhooks that stopped, calls that nothing explains."),
+    "metrics": ("metrics", "Figures for Prometheus: printed once, or served."),
     "queues": ("queues", "Print queue names for a worker's -Q, as the Procfile does."),
     "doctor": ("doctor", "Check settings, database, broker, migrations and accounts."),
 }

@@ -20,8 +20,8 @@ from psycopg import Cursor, DataError
 from calltrack.db import upsert
 from calltrack.model import FIELDS, Observation, Source, call_id
 from calltrack.sync import confirmations
-from calltrack.sync.merge import Row, changed, confirm, disown, merged, stamp_of
-from calltrack.sync.rows import columns_of, row_of
+from calltrack.sync.merge import Row, changed, confirm, disown, merged, said, stamp_of
+from calltrack.sync.rows import SIZE, columns_of, digest_of, row_of
 
 
 class News(NamedTuple):
@@ -144,7 +144,7 @@ def _insert(cursor: Cursor[Any], calls: Sequence[_Call], target: upsert.Table) -
 
 def _staged_new(call: _Call) -> upsert.Staged:
     row = merged(call.observations)
-    return _staged(call, row, [], _digest(call, row))
+    return _staged(call, row, [], _digest(call, row, row, None))
 
 
 def _seen_once(call: _Call) -> upsert.Staged | None:
@@ -176,7 +176,7 @@ def _merge(
         columns = locked[call.id]
         before = row_of(columns)
         if call.id in seen and columns["content_digest"]:
-            confirm(before, columns["content_digest"], seen[call.id])
+            confirm(before, columns["content_digest"][:SIZE], seen[call.id])
         after = merged(call.observations, _mended(before, call) if thorough else before)
         names = changed(before, after)
         outcome.updated += bool(names)
@@ -184,7 +184,7 @@ def _merge(
         first = _listed(call) and not any(stamp.source == Source.API_RECORD for stamp in before.stamps.values())
         if names or first:
             outcome.news.append(News(call.id, call.observations[-1], False, first))
-        digest = _digest(call, after) or columns["content_digest"]
+        digest = _digest(call, before, after, columns["content_digest"])
         if names or after.stamps != before.stamps or digest != columns["content_digest"]:
             writes.append(_staged(call, after, names, digest))
     if writes:
@@ -203,14 +203,17 @@ def _mended(row: Row, call: _Call) -> Row:
     return mended
 
 
-def _digest(call: _Call, row: Row) -> bytes | None:
-    """The digest of the newest complete API record among a call's observations, if the row holds anything of it."""
+def _digest(call: _Call, before: Row, after: Row, known: bytes | None) -> bytes | None:
+    """The digest of the newest complete API record that the row took in: of this batch, or the one `known` before."""
     records = [one for one in call.observations if one.source is Source.API_RECORD and one.record.complete]
-    if not records:
-        return None
-    newest = max(records, key=stamp_of) if len(records) > 1 else records[0]
-    held = newest.digest.hex()
-    return newest.digest if any(stamp.digest == held for stamp in row.stamps.values()) else None
+    if records:
+        newest = max(records, key=stamp_of) if len(records) > 1 else records[0]
+        if any(stamp.digest == newest.digest.hex() for stamp in after.stamps.values()):
+            return digest_of(after, newest.digest, said(newest))
+    if known is None or len(known) > SIZE:
+        return known
+    given = [name for name, stamp in before.stamps.items() if stamp.digest == known.hex()]
+    return digest_of(after, known, given)
 
 
 def _staged(call: _Call, row: Row, names: list[str], digest: bytes | None) -> upsert.Staged:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from calltrack.db import upsert
 from calltrack.sync.merge import METADATA, Row, dump_stamps, load_stamps
 
+#: behind a `content_digest`: of a record that the row does not hold all of, because another one gave some of its fields
+PARTLY = b"+"
+SIZE = 16
 _BOOKKEPT = frozenset({"observations", "content_digest"})
 
 
@@ -29,3 +32,15 @@ def columns_of(row: Row, digest: bytes | None) -> tuple[Any, ...]:
         "content_digest": digest,
     }
     return tuple([columns.get(name) for name in upsert.MERGED])
+
+
+def digest_of(row: Row, digest: bytes, fields: Iterable[str]) -> bytes:
+    """The `content_digest` of a row that took in this record, which gives these fields.
+
+    A record that carries a version is told again in vain, whatever became of its fields. One that does not is newer
+    each time it is told again: it may then take back what another observation gave meanwhile, unless it holds it all.
+    """
+    held, changed_at = digest.hex(), row.stamps.get("provider_updated_at")
+    if changed_at is not None and changed_at.digest == held:
+        return digest
+    return digest if all(row.stamps[name].digest == held for name in fields) else digest + PARTLY

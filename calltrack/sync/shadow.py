@@ -18,7 +18,7 @@ from psycopg import Cursor
 from calltrack.db import upsert
 from calltrack.model import Source
 from calltrack.sync.merge import Row, Stamp, changed, microseconds
-from calltrack.sync.rows import columns_of, row_of
+from calltrack.sync.rows import SIZE, columns_of, digest_of, row_of
 
 #: shadow calls that are compared, or applied, in one go
 CHUNK = 1000
@@ -166,18 +166,24 @@ def _one(call: tuple[UUID, str, str], live: dict[str, Any] | None, shadow: dict[
     if live is None:
         return Compared(*call, row=row_of(shadow), digest=shadow["content_digest"], differs=None)
     before = row_of(live)
-    after = rebuilt(before, row_of(shadow), reach)
-    digest = _digest(after, (live["content_digest"], shadow["content_digest"]))
+    beside = row_of(shadow)
+    after = rebuilt(before, beside, reach)
+    digest = _digest(after, ((before, live["content_digest"]), (beside, shadow["content_digest"])))
     differs = changed(before, after)
     settled = not differs and after.stamps == before.stamps and digest == live["content_digest"]
     return Compared(*call, row=after, digest=digest, differs=differs, settled=settled)
 
 
-def _digest(row: Row, known: Sequence[bytes | None]) -> bytes | None:
+def _digest(row: Row, sides: Sequence[tuple[Row, bytes | None]]) -> bytes | None:
     """Which of the complete records that either side took in last is the newest one in the row."""
-    by_hex = {digest.hex(): digest for digest in known if digest}
-    stamps = [stamp for stamp in row.stamps.values() if stamp.source == Source.API_RECORD and stamp.digest in by_hex]
-    return by_hex[max(stamps).digest] if stamps else None
+    known = {digest[:SIZE].hex(): (side, digest) for side, digest in sides if digest}
+    stamps = [stamp for stamp in row.stamps.values() if stamp.source == Source.API_RECORD and stamp.digest in known]
+    if not stamps:
+        return None
+    held = max(stamps).digest
+    side, digest = known[held]
+    given = [name for name, stamp in side.stamps.items() if stamp.digest == held]
+    return digest if len(digest) > SIZE else digest_of(row, digest, given)
 
 
 def _by_id(calls: Sequence[Compared]) -> list[Compared]:

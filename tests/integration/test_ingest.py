@@ -100,6 +100,20 @@ def test_an_unchanged_row_is_not_rewritten(database, account):
         assert rows(database, "xmin, ctid, updated_at") == before
 
 
+def test_an_unversioned_record_told_again_takes_back_what_another_gave_meanwhile(database, account):
+    """It is not "said before": the row does not hold all of it any more, and it is newer each time it is told."""
+    page = {"lead_id": "1", "disposition": "sale", "raw": {"id": "a", "lead": "1"}}
+    take_in(database, seen("a", landed=10, **page))
+    take_in(database, seen("a", Source.VERIFIED_WEBHOOK, landed=20, lead_id="2", complete=False))
+    assert rows(database, "lead_id") == [{"lead_id": "2"}]
+    assert take_in(database, seen("a", landed=15, **page)).unchanged == 1  # fetched before the webhook came
+    assert take_in(database, seen("a", landed=30, **page)).updated == 1
+    assert rows(database, "lead_id") == [{"lead_id": "1"}]
+    before = rows(database, "xmin")
+    assert take_in(database, seen("a", landed=40, **page)).unchanged == 1  # and now it holds all of it again
+    assert rows(database, "xmin") == before
+
+
 def test_changes_are_logged_with_their_columns(database, account):
     take_in(database, seen("a", disposition="no sale", **version(1)))
     take_in(database, seen("a", Source.VERIFIED_WEBHOOK, disposition="sale", page_id=42, **version(2)))

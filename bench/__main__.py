@@ -21,6 +21,7 @@ BENCHMARKS: dict[str, Benchmark] = {
         "receiver", f"16 connections, medians of {args.rounds}", [f"--rounds={args.rounds}"]
     ),
     "budget": lambda _: program.run("budget", "Eight processes at one limit", []),
+    "remap": lambda args: program.run("remap", "An archive, read anew", [f"--records={10 * args.records}"]),
 }
 
 

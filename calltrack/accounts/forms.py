@@ -13,6 +13,7 @@ from marshmallow import Schema, ValidationError, fields
 from calltrack import checks
 from calltrack.client.budget import Limit
 from calltrack.errors import FixConfiguration
+from calltrack.mapping.rules import rules
 from calltrack.provider import Provider, Setting
 
 #: an account's name stands in URLs and on command lines
@@ -28,6 +29,7 @@ def seconds(text: str) -> float:
 
 #: settings that every account can have, whoever the provider is
 COMMON = (
+    Setting("exclude", "calls to leave out, as campaign_id=9001, direction=outbound", check=rules),
     Setting("max_retries", "how often a failed request is tried again", check=checks.between(0, 100)),
     Setting("retry_delay", "seconds before the first retry; they double with each", check=seconds),
 )

@@ -20,7 +20,7 @@ from calltrack.db.session import engine
 from calltrack.sync.ledger import buckets
 from calltrack.sync.ledger.report import Report, of_account, report
 
-COLUMNS = ("reported", "stored", "rejected", "pending", "gone", "mismatched", "unexplained", "repaired")
+COLUMNS = ("reported", "stored", "rejected", "excluded", "pending", "gone", "mismatched", "unexplained", "repaired")
 
 
 @click.command()

@@ -27,6 +27,7 @@ REPORTED = (
     "unchanged",
     "rejected",
     "duplicates",
+    "excluded",
     "seconds",
 )
 

@@ -11,16 +11,18 @@
 --   ceiling, calm   the pace that was too fast, and how many requests stay below it before a faster one is tried
 --   patience        what `calm` was, without what the block cost: it doubles when the next try fails
 --   base, climbed   the pace that held, and for how many periods we have been trying faster ones since
+--   since, let      while the limit is being found out: from when on, and how many were granted since
 --   begun, before, earlier    how much of the current period is over; the pace when it began, and one period before
 --
 -- ARGV[1]  the clock, in tests; "": the server's
--- ARGV[2]  the slowest paced limit: what share of its period one request takes at the even pace; 0: none is paced
+-- ARGV[2]  the slowest paced limit: its period in microseconds; 0: none is paced
+-- ARGV[3]  and what share of it one request takes at the even pace
 -- ARGV     four for each limit: "paced", seconds, interval, tolerance: up to `tolerance` ahead of an even pace
 --                           or: "counted", seconds, pieces, most: so many requests in the period, cut in so many pieces
 
 local NEAR, REGAIN, TRY, FOUND, KEPT = 0.97, 0.15, 0.05, 1.2, 26 * 3600
 
-local key, share = KEYS[1], tonumber(ARGV[2])
+local key, period, share = KEYS[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local time = redis.call("TIME")
 local now = tonumber(ARGV[1]) or time[1] * 1000000 + time[2]
 
@@ -31,7 +33,7 @@ end
 local pace = state.pace or 1
 
 local function each_limit(paced, counted)
-  for i = 3, #ARGV, 4 do
+  for i = 4, #ARGV, 4 do
     local visit = ARGV[i] == "paced" and paced or counted
     visit(ARGV[i + 1], tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3]))
   end
@@ -90,6 +92,15 @@ local function count_request(seconds, pieces)
   end
 end
 
+-- Counts what is let through in the period after a rest. If that is not refused, the limit is where it was.
+local function measure()
+  if now < state.since + period then
+    redis.call("HINCRBY", key, "let", 1)
+  else
+    redis.call("HSET", key, "since", "")
+  end
+end
+
 -- Regains quickly what is known to hold, stays there for a while, and then tries more: a little at first, and twice as
 -- much with every period that goes well. `passed`: periods that this request takes.
 local function go_faster(passed)
@@ -119,7 +130,9 @@ if wait > 0 then
   return math.ceil(wait)
 end
 each_limit(move_pace, count_request)
-if state.ceiling and share > 0 then
+if state.since then
+  measure()
+elseif state.ceiling and period > 0 then
   go_faster(share / pace)
 end
 redis.call("EXPIRE", key, KEPT)

@@ -4,8 +4,8 @@ Short limits ("100/minute") are paced on Redis (GCRA), so that no window of that
 requests than the limit; long ones ("5000/day") are counted.
 
 A refusal by the provider blocks everybody at once, and teaches us: the true limit may be lower than what we were told,
-and change. We go back to the pace that held before, stay there for some time, and then try again what it lets us do;
-the next time that this fails, we wait twice as long. The rule is in `refused.lua` and `budget.lua`.
+and change. We find out how much it lets through, stay a little below that for some time, and then try again how much
+more it lets us do; the next time that this fails, we wait twice as long. The rule is in `refused.lua` and `budget.lua`.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class Budget:
     def take(self, lane: Lane) -> float:
         """Take one request: 0.0 where it is granted, else the seconds after which to ask again."""
         try:
-            wait: int = self._run(self._take, self._share, *self._terms[lane])
+            wait: int = self._run(self._take, *self._pace, *self._terms[lane])
         except Away:
             return self._floor.take()
         return wait / 1e6
@@ -156,9 +156,10 @@ class Budget:
         return wait / 1e6
 
     @property
-    def _share(self) -> float:
-        """Of the slowest paced limit's period, for one request."""
-        return self._slowest.interval / self._slowest.period if self._slowest else 0.0
+    def _pace(self) -> tuple[float, float]:
+        """Of the slowest paced limit: its period in microseconds, and what share of it one request takes."""
+        slowest = self._slowest
+        return (slowest.period * 1e6, slowest.interval / slowest.period) if slowest else (0.0, 0.0)
 
     def _run(self, script: Callable[..., Any], *terms: str | float) -> Any:
         now = "" if self._clock is None else self._clock() * 1e6

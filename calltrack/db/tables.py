@@ -231,6 +231,7 @@ sync_runs = Table(
     count("unchanged"),
     count("rejected"),
     count("duplicates"),
+    count("excluded"),
     moment("created_at", now=True),
     moment("started_at"),
     moment("progressed_at"),
@@ -289,6 +290,7 @@ sync_pages = Table(
     count("unchanged"),
     count("rejected"),
     count("duplicates"),
+    count("excluded"),
     #: calls that this page showed to be as they were: later than what their rows remember (`calltrack.sync.merge`)
     Column("confirmed", ARRAY(Uuid)),
     UniqueConstraint("slice_id", "number"),

@@ -154,6 +154,8 @@ def _read(delivery: RowMapping, mapper: Mapper, sight: Sight) -> Verdict:
         return Verdict(delivery["id"], "rejected", error.reason)
     sight.observations += seen.observations
     sight.rejects += seen.rejects
+    if seen.excluded:
+        return Verdict(delivery["id"], "ignored", f"excluded: {seen.excluded[0][1]}")
     if seen.rejects:
         return _rejected(delivery["id"], seen.rejects[0])
     key = call_id(delivery["account_id"], seen.observations[0].record.external_id)

@@ -14,6 +14,7 @@ from uuid import UUID
 import orjson
 
 from calltrack.errors import NotACall, RejectRecord
+from calltrack.mapping.rules import excluded_by
 from calltrack.model import CallRecord, Observation, Source
 
 MAX_ID = 255
@@ -56,10 +57,25 @@ class Sight:
 
     observations: list[Observation] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
+    #: what a rule of the account leaves out, with the rule
+    excluded: list[tuple[Observation, str]] = field(default_factory=list)
+
+    def take(self, observation: Observation, rules: str) -> None:
+        """Add one, unless a rule leaves it out."""
+        rule = excluded_by(observation.record, rules)
+        if rule is None:
+            self.observations.append(observation)
+        else:
+            self.excluded.append((observation, rule))
 
 
-def observe(records: Iterable[dict[str, Any]], mapper: Callable[[dict[str, Any]], CallRecord], door: Door) -> Sight:
-    """Map and check every record. Raises `NotACall` only, which is for a single delivery to say."""
+def observe(
+    records: Iterable[dict[str, Any]], mapper: Callable[[dict[str, Any]], CallRecord], door: Door, rules: str = ""
+) -> Sight:
+    """Map and check every record. `rules`: which calls the account leaves out (`mapping.rules`).
+
+    Raises `NotACall` only, which is for a single delivery to say.
+    """
     sight = Sight()
     for raw in records:
         body, clean = _storable(raw)
@@ -73,7 +89,7 @@ def observe(records: Iterable[dict[str, Any]], mapper: Callable[[dict[str, Any]]
         except Exception as error:  # noqa: BLE001 - a fault in a mapping must not stop the page; the record is kept
             sight.rejects.append(Reject(door, body, digest, "mapper_failed", type(error).__name__))
         else:
-            sight.observations.append(_observation(record, digest, door))
+            sight.take(_observation(record, digest, door), rules)
     return sight
 
 

@@ -48,6 +48,7 @@ def summary(run: Mapping[Any, Any], now: datetime | None = None) -> dict[str, An
         "unchanged": run["unchanged"],
         "rejected": run["rejected"],
         "duplicates": run["duplicates"],
+        "excluded": run["excluded"],
         "seconds": round(seconds, 3),
         "rate": round(rate, 1),
         "expected": run["expected"],

@@ -70,7 +70,7 @@ def read_page(page: Mapping[Any, Any], mapper: Mapper) -> Sight:
     )
     answer = Answer(200, {}, zlib.decompress(page["body"]))
     records = calls.read_one(answer) if ONE in page["cursor"] else calls.read(answer)
-    return observe(records, lambda raw: mapper.map_call(raw, context), door)
+    return observe(records, lambda raw: mapper.map_call(raw, context), door, _rules(page))
 
 
 def read_delivery(delivery: Mapping[Any, Any], mapper: Mapper) -> Sight:
@@ -88,4 +88,10 @@ def read_delivery(delivery: Mapping[Any, Any], mapper: Mapper) -> Sight:
         delivery_id=delivery["id"],
     )
     payload = inbox.read(delivery["content_type"], delivery["query"], delivery["body"])
-    return observe([payload], lambda raw: mapper.map_delivery(raw, event, context), door)
+    return observe([payload], lambda raw: mapper.map_delivery(raw, event, context), door, _rules(delivery))
+
+
+def _rules(row: Mapping[Any, Any]) -> str:
+    """Which calls the account leaves out."""
+    rules: str = row["settings"].get("exclude") or ""
+    return rules

@@ -119,11 +119,12 @@ def step(connection: Connection, operation: Operation) -> Advance:
         if row["delivery_id"]:
             key = call_id(one.account_id, one.record.external_id)
             connection.execute(_PROCESSED, {"delivery_id": row["delivery_id"], "call_id": key})
+    excluded = [row["id"] for row, sight in seen if sight.excluded]
     replaced = [row["id"] for row, sight in seen if any(reject.digest != row["digest"] for reject in sight.rejects)]
-    connection.execute(_RESOLVED, {"ids": [*(row["id"] for row, _ in stored), *replaced]})
+    connection.execute(_RESOLVED, {"ids": [*(row["id"] for row, _ in stored), *excluded, *replaced]})
     counts = {
         "resolved": len(stored),
-        "rejected": len(rows) - len(stored),
+        "rejected": len(rows) - len(stored) - len(excluded),
         "calls_inserted": outcome.inserted,
         "calls_updated": outcome.updated,
     }
@@ -134,10 +135,11 @@ def _observed(row: RowMapping) -> Sight:
     """What today's mapper makes of the record."""
     mapper, context = readings(row)[0].mapper, Context(row["settings"])
     door, event, raw = _door(row, mapper.version), row["event_type"] or "", orjson.loads(row["raw"])
+    rules = row["settings"].get("exclude") or ""
     try:
         if row["page_id"]:
-            return observe([raw], lambda one: mapper.map_call(one, context), door)
-        return observe([raw], lambda one: mapper.map_delivery(one, event, context), door)
+            return observe([raw], lambda one: mapper.map_call(one, context), door, rules)
+        return observe([raw], lambda one: mapper.map_delivery(one, event, context), door, rules)
     except NotACall:
         return Sight()
 

@@ -17,6 +17,7 @@ from calltrack.sync import arrivals, lateness, progress, rejects, runs, schedule
 from calltrack.sync.hints import Hint, Step
 from calltrack.sync.ingest import Outcome, ingest
 from calltrack.sync.ledger.check import check
+from calltrack.sync.observe import Sight
 from calltrack.sync.plan import Mode
 from calltrack.sync.reading import read_page, readings
 
@@ -38,11 +39,11 @@ _NEXT = text(
         " ORDER BY page.id LIMIT 1"
     )
 )
-_COUNTS = ("fetched", "inserted", "updated", "unchanged", "rejected", "duplicates")
+_COUNTS = ("fetched", "inserted", "updated", "unchanged", "rejected", "duplicates", "excluded")
 _STORED = text("""
 UPDATE sync_pages SET state = 'stored', stored_at = now(), reason = NULL, error = NULL, confirmed = :confirmed,
     fetched = :fetched, inserted = :inserted, updated = :updated, unchanged = :unchanged, rejected = :rejected,
-    duplicates = :duplicates
+    duplicates = :duplicates, excluded = :excluded
 WHERE id = :page_id
 """)
 #: a page that is stored again, after an endless slice was resumed, is not counted twice
@@ -50,6 +51,7 @@ _COUNTED = text("""
 UPDATE sync_runs SET pages = pages + :pages, progressed_at = now(), fetched = fetched + :fetched,
     inserted = inserted + :inserted, updated = updated + :updated, unchanged = unchanged + :unchanged,
     rejected = rejected + :rejected, duplicates = duplicates + :duplicates,
+    excluded = excluded + :excluded,
     reason = CASE WHEN state <> 'running' THEN reason END, error = CASE WHEN state <> 'running' THEN error END
 WHERE id = :run_id
 RETURNING *, EXISTS (SELECT FROM sync_slices WHERE run_id = sync_runs.id AND state = 'open') AS reading
@@ -139,7 +141,7 @@ def _store(connection: Connection, page: RowMapping) -> tuple[RowMapping, int]:
         for reading in beside:
             ingest(cursor, read_page(page, reading.mapper).observations, target=reading.target)
         _note_news(cursor, page, outcome)
-    counts = _counts(len(sight.observations) + len(sight.rejects), len(refused), outcome)
+    counts = _counts(sight, len(refused), outcome)
     connection.execute(_STORED, {"page_id": page["id"], "confirmed": outcome.confirmed or None, **counts})
     before = {name: page[name] for name in _COUNTS}
     more = {name: counts[name] - before[name] for name in _COUNTS}
@@ -159,15 +161,16 @@ def _note_news(cursor: Cursor[Any], page: RowMapping, outcome: Outcome) -> None:
     arrivals.note_polled(cursor, account, outcome.news, landed)
 
 
-def _counts(fetched: int, rejected: int, outcome: Outcome) -> dict[str, Any]:
+def _counts(sight: Sight, rejected: int, outcome: Outcome) -> dict[str, Any]:
     """Every record of the page in exactly one count."""
     return {
-        "fetched": fetched,
+        "fetched": len(sight.observations) + len(sight.rejects) + len(sight.excluded),
         "inserted": outcome.inserted,
         "updated": outcome.updated,
         "unchanged": outcome.unchanged,
         "rejected": rejected,
         "duplicates": outcome.duplicates,
+        "excluded": len(sight.excluded),
     }
 
 

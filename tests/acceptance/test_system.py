@@ -7,7 +7,19 @@ from simulator.senders import send
 from tests.acceptance.conftest import SECRET, until
 
 PROVIDERS = ("retreaver", "convoso")
-LIST = ["run_id", "status", "pages", "fetched", "inserted", "updated", "unchanged", "rejected", "duplicates", "seconds"]
+LIST = [
+    "run_id",
+    "status",
+    "pages",
+    "fetched",
+    "inserted",
+    "updated",
+    "unchanged",
+    "rejected",
+    "duplicates",
+    "excluded",
+    "seconds",
+]
 WAITING = "SELECT count(*) FROM webhook_logs WHERE state = 'received'"
 IDS = "SELECT external_id FROM calls WHERE provider = %s"
 

@@ -23,7 +23,7 @@ NEVER = {
     "runs that were not ended": "SELECT id FROM sync_runs WHERE state IN ('queued', 'running')",
     "runs whose books do not add up": """
         SELECT id FROM sync_runs WHERE state = 'completed'
-        AND fetched <> inserted + updated + unchanged + duplicates + rejected""",
+        AND fetched <> inserted + updated + unchanged + duplicates + rejected + excluded""",
     "deliveries that wait, or that we failed at": "SELECT id FROM webhook_logs WHERE state IN ('received', 'failed')",
     "deliveries dropped without a reason": """
         SELECT id FROM webhook_logs WHERE state IN ('rejected', 'ignored') AND reason IS NULL""",

@@ -1,9 +1,15 @@
-"""The breaker against a real Valkey; every `Breaker` object stands for another process."""
+"""The breaker against a real Valkey; every `Breaker` object stands for another process.
 
+Run as a script it is one of the real processes of the last tests: see `answer_orders`.
+"""
+
+import select
 import socket
+import subprocess
+import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import pytest
 import redis
@@ -191,3 +197,132 @@ def test_one_opened_by_a_clock_that_was_ahead_rests_no_longer_than_others(broker
         breaker.call(fine)
     assert [breaker.call(fine) for _ in range(3)] == ["fine"] * 3
     assert breaker.sight().closed
+
+
+# ── real processes ───────────────────────────────────────────────────────────────────────────────────────────────
+
+ENDINGS = {"failed": ProviderFailed, "refused": TooManyRequests}
+
+
+def answer_orders(url):
+    """A process that makes a call at each line, and ends it as the next line says: "failed", "refused" or "fine".
+
+    It says "inside" once the breaker let it through, and how the call ended.
+    """
+
+    def function():
+        say("inside")
+        ending = sys.stdin.readline().strip()
+        if ending in ENDINGS:
+            raise ENDINGS[ending]
+        return ending
+
+    with redis.Redis.from_url(url) as client:
+        breaker = Breaker(client, ACCOUNT)
+        while sys.stdin.readline():
+            try:
+                say(breaker.call(function))
+            except BreakerOpen:
+                say("open")
+            except tuple(ENDINGS.values()) as error:
+                say(next(name for name, kind in ENDINGS.items() if type(error) is kind))
+
+
+def say(word):
+    sys.stdout.write(word + "\n")
+    sys.stdout.flush()
+
+
+class Process:
+    """One that answers orders."""
+
+    def __init__(self, popen):
+        self._popen = popen
+
+    def tell(self, order):
+        self._popen.stdin.write(order + "\n")
+        self._popen.stdin.flush()
+
+    def hear(self):
+        assert select.select([self._popen.stdout], [], [], 20)[0], "a process says nothing"
+        return self._popen.stdout.readline().strip()
+
+
+def ask(processes, order="call"):
+    """Tell all of them before any is heard: they work at the same time."""
+    for process in processes:
+        process.tell(order)
+    return [process.hear() for process in processes]
+
+
+@pytest.fixture(scope="module")
+def processes(valkey):
+    with ExitStack() as stack:
+        command = [sys.executable, __file__, valkey.url]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        yield [Process(stack.enter_context(subprocess.Popen(command, **pipes))) for _ in range(4)]
+
+
+def let_pass(broker, seconds):
+    """As if it had opened so much earlier."""
+    broker.set(KEY + "opened_at", int(broker.get(KEY + "opened_at")) - seconds)
+
+
+def fail_five_times(processes):
+    assert ask(processes) == ["inside"] * 4
+    assert ask(processes, "failed") == ["failed"] * 4
+    assert ask(processes[:1]) == ["inside"]
+    assert ask(processes[:1], "failed") == ["failed"]
+
+
+def test_five_failures_of_several_processes_open_it_and_refusals_count_for_nothing(processes, breaker):
+    assert ask(processes) == ["inside"] * 4
+    assert ask(processes, "failed") == ["failed"] * 4  # at the same time
+    assert ask(processes) == ["inside"] * 4
+    assert ask(processes, "refused") == ["refused"] * 4
+    assert breaker.sight().failures == 4
+    assert ask(processes[2:3]) == ["inside"]
+    assert ask(processes[2:3], "failed") == ["failed"]
+    assert ask(processes) == ["open"] * 4
+
+
+def test_a_success_of_one_process_ends_the_row_of_all(processes, breaker):
+    assert ask(processes) == ["inside"] * 4
+    assert ask(processes, "failed") == ["failed"] * 4
+    assert ask(processes[:1]) == ["inside"]
+    assert ask(processes[:1], "fine") == ["fine"]
+    fail_five_times(processes)
+    assert ask(processes) == ["open"] * 4
+
+
+def test_of_all_processes_exactly_one_probes_and_three_successes_close_it(processes, broker, breaker):
+    fail_five_times(processes)
+    let_pass(broker, 50)
+    assert ask(processes) == ["open"] * 4
+    let_pass(broker, 10)
+    for _ in range(3):
+        assert not breaker.sight().closed
+        assert probe(processes, "fine") == "fine"
+    assert ask(processes) == ["inside"] * 4
+    assert ask(processes, "fine") == ["fine"] * 4
+
+
+def test_a_refused_probe_of_one_process_counts_neither_way_and_a_failed_one_opens_it_for_all(processes, broker):
+    fail_five_times(processes)
+    let_pass(broker, 60)
+    assert probe(processes, "fine") == "fine"
+    assert probe(processes, "refused") == "refused"
+    assert probe(processes, "fine") == "fine"
+    assert probe(processes, "failed") == "failed"
+    assert ask(processes) == ["open"] * 4
+
+
+def probe(processes, ending):
+    """All ask at once, and one is let through, who ends its call only when all the others were sent away."""
+    heard = ask(processes)
+    assert sorted(heard) == ["inside", "open", "open", "open"]
+    return ask([processes[heard.index("inside")]], ending)[0]
+
+
+if __name__ == "__main__":
+    answer_orders(*sys.argv[1:])

@@ -181,7 +181,7 @@ def check(inbox):
         assert {name: row[name] for name in wanted} == wanted
     books = inbox.world.rows("SELECT * FROM sync_pages WHERE state = 'stored'")
     for page in books:
-        kinds = ("inserted", "updated", "unchanged", "rejected", "duplicates")
+        kinds = ("inserted", "updated", "unchanged", "rejected", "duplicates", "excluded")
         assert page["fetched"] == sum(page[kind] for kind in kinds)
     events = inbox.world.rows("SELECT call_id FROM call_events WHERE event = 'inserted'")
     assert len(events) == len(rows)  # each call came into being once

@@ -14,7 +14,7 @@ from calltrack.sync import pull, runs, schedule, store, sweep
 from calltrack.sync.hints import Step
 
 PROVIDERS = ("retreaver", "convoso")
-COUNTS = ("fetched", "inserted", "updated", "unchanged", "rejected", "duplicates")
+COUNTS = ("fetched", "inserted", "updated", "unchanged", "rejected", "duplicates", "excluded")
 ROWS = "SELECT xmin, ctid, * FROM calls ORDER BY id"
 AT_ONCE = timedelta(seconds=-1)
 

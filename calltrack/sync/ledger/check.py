@@ -45,11 +45,17 @@ def check(cursor: Cursor[Any], page: Mapping[Any, Any], sight: Sight) -> Outcome
         for one in sorted(sight.observations, key=lambda one: one.record.external_id)
     ]
     rows += [_unusable(bucket_id, reject) for reject in sight.rejects]
+    rows += [_excluded(bucket_id, one, rule) for one, rule in sight.excluded]
     if asked_for:
         rows = [(*row[:3], row[3] or ASKED, *row[4:]) for row in rows] or [_gone(bucket_id, asked_for)]
     if rows:
         cursor.executemany(_SIGHTED, rows)
     return outcome
+
+
+def _excluded(bucket_id: int, one: Observation, rule: str) -> tuple[Any, ...]:
+    record = one.record
+    return bucket_id, record.external_id, "excluded", rule, None, False, record.started_at
 
 
 def _gone(bucket_id: int, external_id: str) -> tuple[Any, ...]:

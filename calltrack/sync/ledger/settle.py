@@ -111,7 +111,7 @@ def _states(connection: Connection, bucket: RowMapping) -> Iterable[Id]:
 
 def _state(connection: Connection, bucket: RowMapping, seen: RowMapping) -> Id:
     name, state, fields = seen["external_id"], seen["state"], seen["fields"]
-    if state in ("stored", "rejected", "gone"):
+    if state in ("stored", "rejected", "excluded", "gone"):
         return Id(name, state, seen["reason"])
     if seen["repaired"]:
         return Id(name, "stored", state, fields, repaired=True)

@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,11 @@ SHORTEST_SECRET = 32
 LAST_PORT = 65535
 #: CALLTRACK_SPOOL_DIR: no spool
 OFF = "off"
+#: CALLTRACK_RECHECK_AFTER
+RECHECK_AFTER = "1h,6h,1d,3d,7d,30d"
+SPAN = re.compile(r"(\d{1,7})([smhd])")
+#: in seconds
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 #: bytes: a GiB
 SPOOL_LIMIT = 2**30
 
@@ -55,6 +61,8 @@ class Settings:
     spool_dir: Path | None
     #: bytes that may lie there
     spool_limit: int
+    #: how long after its end a bucket of the ledger is checked again, shortest first
+    recheck_after: tuple[timedelta, ...]
     #: proxies whose `X-Forwarded-For` is believed
     trusted_proxies: tuple[Network, ...]
     #: "json", "console", or "": by where the log goes
@@ -81,6 +89,7 @@ class Settings:
             "FLOWER_PORT": str(self.flower_port),
             "CALLTRACK_SPOOL_DIR": str(self.spool_dir or OFF),
             "CALLTRACK_SPOOL_LIMIT": str(self.spool_limit),
+            "CALLTRACK_RECHECK_AFTER": ",".join(f"{after.total_seconds():.0f}s" for after in self.recheck_after),
             "CALLTRACK_TRUSTED_PROXIES": ",".join(map(str, self.trusted_proxies)),
         }
 
@@ -122,6 +131,7 @@ def resolve(env: Mapping[str, str]) -> Settings:
         flower_port=_port(env, "FLOWER_PORT", 5555, faults),
         spool_dir=_spool_dir(env, home),
         spool_limit=_spool_limit(env, faults),
+        recheck_after=_recheck_after(env, faults),
         trusted_proxies=_trusted_proxies(env, faults),
         log_format=_log_format(env, faults),
         environ=env,
@@ -223,6 +233,15 @@ def _spool_limit(env: Mapping[str, str], faults: list[str]) -> int:
         faults.append(f"CALLTRACK_SPOOL_LIMIT must be a number of bytes, not {text!r}.")
         return SPOOL_LIMIT
     return int(text)
+
+
+def _recheck_after(env: Mapping[str, str], faults: list[str]) -> tuple[timedelta, ...]:
+    """`1h,6h,1d`."""
+    parts = [piece.strip().lower() for piece in (env.get("CALLTRACK_RECHECK_AFTER") or RECHECK_AFTER).split(",")]
+    found = [SPAN.fullmatch(part) for part in parts]
+    if not all(found):
+        faults.append(f"CALLTRACK_RECHECK_AFTER must be a list of times, as {RECHECK_AFTER}.")
+    return tuple(sorted(timedelta(seconds=int(one[1]) * UNITS[one[2]]) for one in found if one))
 
 
 def _trusted_proxies(env: Mapping[str, str], faults: list[str]) -> tuple[Network, ...]:

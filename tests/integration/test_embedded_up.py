@@ -175,6 +175,7 @@ class TestEnv:
             "FLOWER_PORT=5555",
             f"CALLTRACK_SPOOL_DIR={tmp_path / 'spool'}",
             "CALLTRACK_SPOOL_LIMIT=1073741824",
+            "CALLTRACK_RECHECK_AFTER=3600s,21600s,86400s,259200s,604800s,2592000s",
             "CALLTRACK_TRUSTED_PROXIES=",
         ]
 

@@ -171,3 +171,14 @@ def test_trusted_proxies(home):
     for wrong in ("10.0.0.1/8", "*", "proxy.example.com"):
         with pytest.raises(FixConfiguration, match="CALLTRACK_TRUSTED_PROXIES must be a list of networks"):
             found(home, CALLTRACK_TRUSTED_PROXIES=wrong)
+
+
+def test_the_ladder_of_the_ledger_is_read_shortest_first_and_a_wrong_one_is_named():
+    hours = [after.total_seconds() / 3600 for after in resolve({}).recheck_after]
+    assert hours == [1, 6, 24, 72, 168, 720]
+    assert [after.total_seconds() for after in resolve({"CALLTRACK_RECHECK_AFTER": "2h, 30m"}).recheck_after] == [
+        1800,
+        7200,
+    ]
+    with pytest.raises(FixConfiguration, match="CALLTRACK_RECHECK_AFTER must be a list of times, as 1h,6h"):
+        resolve({"CALLTRACK_RECHECK_AFTER": "soon"})

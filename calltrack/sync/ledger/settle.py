@@ -11,14 +11,13 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, text
 
+from calltrack.config import settings
 from calltrack.patience import patience
 from calltrack.sync import alerts
 from calltrack.sync.ledger.belonging import belongs
 
 #: a call that only we know, and that began so short a time ago, may not be on the provider's list yet
 YOUNG = timedelta(hours=1)
-#: when a bucket is checked again after it has closed
-LADDER = tuple(timedelta(hours=hours) for hours in (1, 6, 24, 3 * 24, 7 * 24, 30 * 24))
 #: until a check that failed is tried again
 AGAIN = timedelta(seconds=patience(300))
 
@@ -94,7 +93,7 @@ def settle(connection: Connection, run: Mapping[Any, Any]) -> None:
 
 def _next_check(until: datetime, now: datetime) -> datetime | None:
     """None: the bucket has been checked for the last time."""
-    return next((at for step in LADDER if (at := until + step) > now), None)
+    return next((at for step in settings().recheck_after if (at := until + step) > now), None)
 
 
 def _states(connection: Connection, bucket: RowMapping) -> Iterable[Id]:

@@ -42,7 +42,7 @@ WHERE page.account_id = :account_id AND page.body IS NOT NULL
     OR :started_at BETWEEN slice.since - interval '1 day' AND slice.until + interval '1 day'))
 ORDER BY page.fetched_at, page.id
 """)
-_CHANGES = text("SELECT page_id, delivery_id, event, changed FROM call_events WHERE call_id = :id")
+_CHANGES = text("SELECT page_id, delivery_id, event, changed, created_at FROM call_events WHERE call_id = :id")
 _REJECTED = text("""
 SELECT id, reason, detail, page_id, delivery_id, resolved_at FROM rejected_records
 WHERE account_id = :account_id AND position(convert_to(:wanted, 'UTF8') IN raw) > 0 ORDER BY id
@@ -125,6 +125,10 @@ def _seen(connection: Connection, account: RowMapping, told: Explanation, change
     sought = {"account_id": account["id"], "wanted": told.external_id, "id": told.call_id}
     for delivery in connection.execute(_DELIVERIES, sought).mappings():
         yield _seen_delivery(account, delivery, changes)
+    for change in changes:
+        if change["page_id"] is None and change["delivery_id"] is None:
+            columns = tuple(sorted(change["changed"] or ()))
+            yield Seen(change["created_at"], "a remap of what was landed", change["event"], columns, "", None)
     started_at = told.row["started_at"] if told.row else None
     streaming = connection.execution_options(yield_per=STREAM)
     for page in streaming.execute(_PAGES, {**sought, "started_at": started_at}).mappings():

@@ -250,6 +250,7 @@ def test_the_command_counts_first_and_asks(world, monkeypatch):
     assert (told["calls_updated"], told["applied"]) == (30, True)
     assert {row["disposition"] for row in snapshot(world)} == {None}
     assert "calls.remap_applied" in say("audit", "list").stdout
+    assert "a remap of what was landed" in say("explain", world.ids("retreaver")[0]).stdout
     assert json.loads(say("remap", "retreaver", "--dry-run", "--json").stdout)["same"] == 30
 
 

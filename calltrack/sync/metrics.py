@@ -8,15 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import redis
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
 from calltrack import log, registry
-from calltrack.config import settings
+from calltrack.client import state
+from calltrack.config import REDIS_SCHEMES, settings
 from calltrack.db.session import engine
 from calltrack.errors import CalltrackError
 from calltrack.sync.connections import breaker_of
@@ -26,6 +28,8 @@ logger = log.get(__name__)
 
 ACCOUNT = ("provider", "account")
 _ACCOUNTS = text("SELECT id, provider_type, name FROM provider_configs")
+#: a table that is locked, as by an upgrade, must not keep Prometheus waiting: it gives up after 10 s
+_PATIENCE = text("SET LOCAL statement_timeout = '3s'")
 #: kinds of queues that each provider has
 QUEUES = ("fetch", "store", "webhooks")
 CONTROL = "control"
@@ -64,11 +68,20 @@ FAMILIES = (
     ),
     Family(
         "calltrack_synced_age_seconds",
-        "Age of the moment up to which the provider's list has been read.",
+        "Age of the moment up to which the provider's list has been read; of the account, where it never was.",
         ACCOUNT,
-        "SELECT account.provider_type, account.name, extract(epoch FROM now() - status.synced_until)"
-        " FROM sync_status status JOIN provider_configs account ON account.id = status.account_id"
-        " WHERE status.synced_until IS NOT NULL",
+        "SELECT account.provider_type, account.name,"
+        " extract(epoch FROM now() - coalesce(status.synced_until, account.created_at))"
+        " FROM provider_configs account LEFT JOIN sync_status status ON account.id = status.account_id",
+    ),
+    Family(
+        "calltrack_sync_age_seconds",
+        "Time since a sync last succeeded: of any mode, and a full one.",
+        (*ACCOUNT, "mode"),
+        "SELECT account.provider_type, account.name, sync.mode, extract(epoch FROM now() - sync.at)"
+        " FROM sync_status status JOIN provider_configs account ON account.id = status.account_id,"
+        " LATERAL (VALUES ('any', last_successful_sync_at), ('full', last_full_sync_at)) sync(mode, at)"
+        " WHERE sync.at IS NOT NULL",
     ),
     Family(
         "calltrack_calls_synced",
@@ -89,6 +102,19 @@ FAMILIES = (
         "Pages that are to be fetched (pending) or stored (fetched).",
         ("provider", "state"),
         "SELECT provider, state, count(*) FROM sync_pages WHERE state IN ('pending', 'fetched') GROUP BY 1, 2",
+    ),
+    Family(
+        "calltrack_pages_overdue_seconds",
+        "Time since the page that waits longest could have been fetched or stored.",
+        ("provider",),
+        "SELECT provider, greatest(0, extract(epoch FROM now() - min(next_attempt_at))) FROM sync_pages"
+        " WHERE state IN ('pending', 'fetched') GROUP BY 1",
+    ),
+    Family(
+        "calltrack_pages_failed",
+        "Pages that were given up: see calltrack runs list.",
+        ("provider",),
+        "SELECT provider, count(*) FROM sync_pages WHERE state = 'failed' AND state <> 'stored' GROUP BY 1",
     ),
     Family(
         "calltrack_deliveries_waiting",
@@ -113,7 +139,7 @@ FAMILIES = (
     ),
     Family(
         "calltrack_deliveries",
-        "Deliveries that came and were processed, over the hours that are remembered.",
+        "Deliveries that came and were processed.",
         ACCOUNT,
         "SELECT account.provider_type, account.name, sum(arrival.deliveries)"
         " FROM arrivals arrival JOIN provider_configs account ON account.id = arrival.account_id GROUP BY 1, 2",
@@ -177,25 +203,34 @@ class System(Collector):
     """All metrics. What cannot be read, because its server is away, is left out; `calltrack_up` tells so."""
 
     def collect(self) -> Iterator[Metric]:
-        up = GaugeMetricFamily("calltrack_up", "1 if the server answers.", labels=["part"])
-        for part, read in (("postgres", _of_postgres), ("redis", _of_redis)):
+        up = GaugeMetricFamily("calltrack_up", "1 if the server answers, in time and as it should.", labels=["part"])
+        for part, read in _parts():
             found, answers = _attempt(read)
             up.add_metric([part], float(answers))
             yield from found
-        yield _of_spool()
+        yield from _of_spool()
         yield up
+
+
+def _parts() -> Iterator[tuple[str, Callable[[], Iterator[Metric]]]]:
+    yield "postgres", _of_postgres
+    yield "redis", _of_redis
+    if (settings().broker_url or "").partition("://")[0] in REDIS_SCHEMES:  # RabbitMQ has metrics of its own
+        yield "broker", _of_broker
 
 
 def _attempt(read: Callable[[], Iterator[Metric]]) -> tuple[Sequence[Metric], bool]:
     try:
         return list(read()), True
-    except (OperationalError, redis.RedisError, CalltrackError) as error:
-        logger.warning("metrics are incomplete", error=type(error).__name__)
+    except (OperationalError, ProgrammingError, redis.RedisError, CalltrackError) as error:
+        reason = error.orig if isinstance(error, DBAPIError) else error
+        logger.warning("metrics are incomplete", error=type(reason).__name__)
         return [], False
 
 
 def _of_postgres() -> Iterator[Metric]:
     with engine().connect() as connection:
+        connection.execute(_PATIENCE)
         for family in FAMILIES:
             yield _read(connection, family)
         yield from _breakers(connection)
@@ -210,7 +245,7 @@ def _read(connection: Connection, family: Family) -> Metric:
 
 
 def _breakers(connection: Connection) -> Iterator[Metric]:
-    state = GaugeMetricFamily(
+    opened = GaugeMetricFamily(
         "calltrack_breaker_open", "1 while the provider is left alone, 0.5 while it is probed.", labels=list(ACCOUNT)
     )
     failures = GaugeMetricFamily(
@@ -219,22 +254,25 @@ def _breakers(connection: Connection) -> Iterator[Metric]:
     for account_id, *labels in connection.execute(_ACCOUNTS):
         sight = breaker_of(account_id)
         if sight is not None:
-            state.add_metric(labels, 0.0 if sight.closed else 1.0 if sight.wait > 0 else 0.5)
+            opened.add_metric(labels, 0.0 if sight.closed else 1.0 if sight.wait > 0 else 0.5)
             failures.add_metric(labels, float(sight.failures))
-    yield state
+    yield opened
     yield failures
 
 
 def _of_redis() -> Iterator[Metric]:
-    """Messages that wait, where the broker is Redis: RabbitMQ has metrics of its own."""
-    waiting = GaugeMetricFamily("calltrack_messages_waiting", "Messages in a queue of the broker.", labels=["queue"])
+    """Nothing but whether it answers: the breakers are read with their accounts."""
     found = settings()
     found.needs("redis_url")
-    broker = found.broker_url or ""
-    url = broker if broker.startswith(("redis://", "rediss://")) else None
-    with redis.Redis.from_url(url or str(found.redis_url), socket_timeout=5, socket_connect_timeout=5) as client:
+    with state.connect(str(found.redis_url)) as client:
         client.ping()
-        for queue in _queues() if url else ():
+    yield from ()
+
+
+def _of_broker() -> Iterator[Metric]:
+    waiting = GaugeMetricFamily("calltrack_messages_waiting", "Messages in a queue of the broker.", labels=["queue"])
+    with state.connect(str(settings().broker_url)) as client:
+        for queue in _queues():
             length = client.llen(queue)
             waiting.add_metric([queue], float(length))
     yield waiting
@@ -244,12 +282,20 @@ def _queues() -> list[str]:
     return [CONTROL, *(f"{name}.{kind}" for name in registry.names() for kind in QUEUES)]
 
 
-def _of_spool() -> Metric:
+def _of_spool() -> Iterator[Metric]:
     """Of this machine's spool."""
-    kept = GaugeMetricFamily("calltrack_spool_deliveries", "Deliveries on this machine's disk that wait for Postgres.")
-    folder = settings().spool_dir
-    number = 0
-    with suppress(OSError):
-        number = sum(1 for _ in folder.glob(f"*{SUFFIX}")) if folder else 0
-    kept.add_metric([], float(number))
-    return kept
+    sizes = _sizes(settings().spool_dir)
+    yield GaugeMetricFamily(
+        "calltrack_spool_deliveries", "Deliveries on this machine's disk that wait for Postgres.", value=len(sizes)
+    )
+    yield GaugeMetricFamily(
+        "calltrack_spool_bytes", "Bytes that these deliveries take: see CALLTRACK_SPOOL_LIMIT.", value=sum(sizes)
+    )
+
+
+def _sizes(folder: Path | None) -> list[int]:
+    sizes = []
+    for path in folder.glob(f"*{SUFFIX}") if folder else ():
+        with suppress(OSError):  # landed meanwhile
+            sizes.append(path.stat().st_size)
+    return sizes

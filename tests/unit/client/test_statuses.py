@@ -12,6 +12,7 @@ from calltrack.client.answer import Answer
 from calltrack.errors import (
     CredentialsRefused,
     FixConfiguration,
+    NotThere,
     ProviderFailed,
     ProviderUnreachable,
     RequestRefused,
@@ -40,7 +41,7 @@ def test_2xx_is_fine(status):
         (401, CredentialsRefused),
         (402, FixConfiguration),
         (403, CredentialsRefused),
-        (404, RequestRefused),
+        (404, NotThere),
         (408, ProviderFailed),
         (409, RequestRefused),
         (418, RequestRefused),

@@ -84,25 +84,37 @@ def serving(limit: Limit, shares: Sequence[float], seconds: float) -> Iterator[P
         provider.shutdown()
 
 
-def client_of(redis_url: str, api_url: str, limit: Limit, processes: int) -> Client:
+class Watched(Client):
+    """Remembers how long each request waited for its turn."""
+
+    def __init__(self, *parts: Any) -> None:
+        super().__init__(*parts)
+        self.waited: list[float] = []
+
+    def _wait_for_turn(self, lane: Lane) -> None:
+        began = time.monotonic()
+        super()._wait_for_turn(lane)
+        self.waited.append(time.monotonic() - began)
+
+
+def client_of(redis_url: str, api_url: str, limit: Limit, processes: int) -> Watched:
     redis = state.connect(redis_url)
-    return Client(
+    return Watched(
         "bench", api_url, QueryKeys({}), {}, Budget(redis, "bench", [limit], processes), Breaker(redis, "bench")
     )
 
 
 def work(parts: tuple[Any, ...], lane: Lane, seconds: float, start: Any, results: Any) -> None:
-    """One process: its answers, and how long each took."""
-    client, took = client_of(*parts), []
+    """One process that asks until the time is over."""
+    client = client_of(*parts)
     start.wait()
     until = time.monotonic() + seconds
-    while (began := time.monotonic()) < until:
+    while time.monotonic() < until:
         with suppress(TryLater):
             client.get("/calls.json", {}, lane)
-            took.append(time.monotonic() - began)
         if lane is Lane.INCREMENTAL:
             time.sleep(0.2)
-    results.put((lane, took))
+    results.put((lane, client.waited))
 
 
 def hammer(
@@ -110,7 +122,7 @@ def hammer(
 ) -> tuple[Provider, list[float]]:
     """Let so many processes ask for `seconds` with each share of the limit.
 
-    Returns the provider, with its books, and how long each incremental request took.
+    Returns the provider, with its books, and how long each incremental request waited for its turn.
     """
     context = multiprocessing.get_context("spawn")
     start, results = context.Barrier(processes + 1), context.SimpleQueue()
@@ -122,7 +134,8 @@ def hammer(
             asked = (parts, lane, seconds * len(shares), start, results)
             context.Process(target=work, args=asked, daemon=True).start()
         start.wait()
-        waited = [took for lane, spans in (results.get() for _ in lanes) if lane is Lane.INCREMENTAL for took in spans]
+        told = [results.get() for _ in lanes]
+        waited = [wait for lane, waits in told if lane is Lane.INCREMENTAL for wait in waits]
     return provider, waited
 
 
@@ -143,7 +156,7 @@ def waits(redis_url: str, limit: Limit, processes: int, seconds: float) -> None:
         _, waited = hammer(redis_url, limit, number, seconds, [1.0])
         beside = f"beside {number - 1} processes that backfill" if number > 1 else "alone"
         print(
-            f"an incremental request, {beside}: {statistics.median(waited) * 1000:.0f} ms, "
+            f"an incremental request waits for its turn, {beside}: {statistics.median(waited) * 1000:.0f} ms, "
             f"95 of 100 within {statistics.quantiles(waited, n=20)[18] * 1000:.0f} ms"
         )
     print(f"(at the even pace requests come every {limit.interval * 1000:.0f} ms)")

@@ -13,7 +13,6 @@ import argparse
 import math
 import multiprocessing
 import os
-import resource
 import signal
 import time
 import zlib
@@ -21,6 +20,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+import psutil
 from sqlalchemy import Connection, text
 
 from bench import records, stack
@@ -64,7 +64,7 @@ def archive(number: int, size: int) -> tuple[UUID, set[str]]:
 def go_on(operation: int, memory: Any) -> None:
     """Do the operation to its end, in a process of its own."""
     while operations.advance(operation, patient=True):
-        memory.value = max(memory.value, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+        memory.value = max(memory.value, psutil.Process().memory_info().rss)
 
 
 def done(connection: Connection, operation: int) -> tuple[int, int, str]:
@@ -107,7 +107,7 @@ def main() -> None:
     assert set(stored) == ids
     print(
         f"{len(ids):,} archived records mapped anew in {seconds:,.0f} s ({len(ids) / seconds:,.0f} records/s), killed "
-        f"{len(KILLS)} times; every id is there once; largest process {memory.value / 1024:,.0f} MB"
+        f"{len(KILLS)} times; every id is there once; largest process {memory.value / 1e6:,.0f} MB"
     )
 
 

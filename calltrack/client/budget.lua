@@ -20,7 +20,7 @@
 -- ARGV     four for each limit: "paced", seconds, interval, tolerance: up to `tolerance` ahead of an even pace
 --                           or: "counted", seconds, pieces, most: so many requests in the period, cut in so many pieces
 
-local NEAR, REGAIN, TRY, FOUND, KEPT = 0.97, 0.15, 0.05, 1.2, 26 * 3600
+local NEAR, REGAIN, TRY, FOUND, KEPT = 0.97, 0.15, 0.2, 1.2, 26 * 3600
 
 local key, period, share = KEYS[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local time = redis.call("TIME")

@@ -12,7 +12,7 @@
 -- ARGV[4]  its interval, in microseconds
 
 local BACK, NEAR, LEAST = 0.99, 0.97, 1 / 32
-local CALM, LONGEST_CALM, PRICE = 50, 200, 3
+local CALM, LONGEST_CALM, PRICE = 50, 200, 8
 local SHORTEST, SHARE, KEPT = 250000, 0.1, 26 * 3600
 
 local key = KEYS[1]

@@ -126,10 +126,12 @@ def _by_call(batch: Iterable[Observation]) -> list[_Call]:
 def _said_before(call: _Call, digest: bytes | None, outcome: Outcome, target: upsert.Table) -> bool:
     """Whether the row took in exactly this already.
 
-    A page without versions then still confirms the row as it is; a shadow row it does not, and is merged.
+    A page without versions then still confirms the row as it is; a shadow row it does not, and is merged. So is a
+    webhook with the same content as a page: its event tells more than that.
     """
-    confirms = target.logged
-    if any(one.digest != digest or not (one.versioned or (one.page_id and confirms)) for one in call.observations):
+    if any(one.digest != digest or one.source is not Source.API_RECORD for one in call.observations):
+        return False
+    if not (target.logged or all(one.versioned for one in call.observations)):
         return False
     outcome.unchanged += 1
     if not call.observations[0].versioned:

@@ -38,6 +38,8 @@ class Door:
     landed_at: datetime
     page_id: int | None = None
     delivery_id: int | None = None
+    #: the type of a delivery: it tells something too, so it is a part of the content
+    event: str = ""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,8 @@ def observe(
     sight = Sight()
     for raw in records:
         body, clean = _storable(raw)
-        digest = blake2b(body, digest_size=16, salt=door.mapper_version.to_bytes(4)).digest()
+        content = body + b"\0" + door.event.encode() if door.event else body
+        digest = blake2b(content, digest_size=16, salt=door.mapper_version.to_bytes(4)).digest()
         try:
             record = checked(mapper(clean))
         except RejectRecord as error:

@@ -86,6 +86,7 @@ def read_delivery(delivery: Mapping[Any, Any], mapper: Mapper) -> Sight:
         source=Source.VERIFIED_WEBHOOK if delivery["verified"] else Source.UNVERIFIED_WEBHOOK,
         landed_at=delivery["received_at"],
         delivery_id=delivery["id"],
+        event=event,
     )
     payload = inbox.read(delivery["content_type"], delivery["query"], delivery["body"])
     return observe([payload], lambda raw: mapper.map_delivery(raw, event, context), door, _rules(delivery))

@@ -158,4 +158,5 @@ def _door(row: RowMapping, version: int) -> Door:
         landed_at=row["fetched_at"] or row["received_at"] or row["created_at"],
         page_id=row["page_id"],
         delivery_id=row["delivery_id"],
+        event="" if row["page_id"] else row["event_type"] or "",
     )

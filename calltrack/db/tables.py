@@ -293,6 +293,7 @@ sync_pages = Table(
     count("excluded"),
     #: calls that this page showed to be as they were: later than what their rows remember (`calltrack.sync.merge`)
     Column("confirmed", ARRAY(Uuid)),
+    Column("confirmed_as", ARRAY(LargeBinary)),
     UniqueConstraint("slice_id", "number"),
     #: a cursor that comes again would read for ever
     UniqueConstraint("slice_id", "cursor"),

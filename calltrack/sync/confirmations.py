@@ -2,8 +2,11 @@
 
 Where a provider's records carry no version, the moment of landing is the version (`calltrack.sync.merge`). A page that
 shows a call just as its row remembers it is then still news: anything landed before that page is older than what it
-showed. The row is not rewritten for that. The page keeps the ids of the calls it confirmed (16 bytes each), and a late
-observation, the only one that could be wrong about it, looks there before it is merged.
+showed. The row is not rewritten for that. The page keeps which calls it confirmed, and as which record (an id and a
+digest, 16 bytes each), and a late observation, the only one that could be wrong about it, looks there before it is
+merged. The record matters: by then the row may hold another one, which that page did not show.
+
+A provider's records all carry a version or none does. What carries one is not compared with what was confirmed.
 
 Confirming and merging late must not pass each other unseen: pages of such a provider hold a lock on the account while
 they are stored, and its unversioned webhooks share one.
@@ -21,10 +24,10 @@ from psycopg import Cursor
 from calltrack.model import Observation
 
 _LATER = """
-SELECT seen.id, max(page.fetched_at)
-FROM sync_pages page, unnest(page.confirmed) seen(id)
+SELECT seen.id, seen.digest, max(page.fetched_at)
+FROM sync_pages page, unnest(page.confirmed, page.confirmed_as) seen(id, digest)
 WHERE page.account_id = ANY(%s) AND page.fetched_at > %s AND seen.id = ANY(%s)
-GROUP BY seen.id
+GROUP BY seen.id, seen.digest
 """
 
 
@@ -37,11 +40,19 @@ def guard(cursor: Cursor[Any], batch: Iterable[Observation]) -> None:
         cursor.execute(f"SELECT {lock}(hashtextextended(%s, 0))", [f"confirmations {account}"])
 
 
-def later(cursor: Cursor[Any], observations: Sequence[Observation], ids: Sequence[UUID]) -> dict[UUID, datetime]:
-    """When each of these calls was last confirmed, by a page landed after the earliest unversioned observation."""
+def later(
+    cursor: Cursor[Any], observations: Sequence[Observation], ids: Sequence[UUID]
+) -> dict[UUID, list[tuple[bytes, datetime]]]:
+    """As which records (their digests) each of these calls was confirmed, and when last.
+
+    By pages landed after the earliest of the unversioned observations: what they are late for.
+    """
     unversioned = [one for one in observations if not one.versioned]
     if not unversioned:
         return {}
     accounts = list({one.account_id for one in unversioned})
     earliest = min(one.landed_at for one in unversioned)
-    return dict(cursor.execute(_LATER, [accounts, earliest, ids]).fetchall())
+    found: dict[UUID, list[tuple[bytes, datetime]]] = {}
+    for call, digest, seen_at in cursor.execute(_LATER, [accounts, earliest, ids]):
+        found.setdefault(call, []).append((digest, seen_at))
+    return found

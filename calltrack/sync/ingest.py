@@ -44,8 +44,8 @@ class Outcome:
     unchanged: int = 0
     #: observations of a call beyond the first one in the batch
     duplicates: int = 0
-    #: calls that a page showed to be as they were, where the provider has no versions
-    confirmed: list[UUID] = field(default_factory=list)
+    #: calls that a page showed to be as they were, where the provider has no versions, and as which record: its digest
+    confirmed: list[tuple[UUID, bytes]] = field(default_factory=list)
     #: what Postgres would not take, with its reason; everything else went through
     refused: list[tuple[Observation, str]] = field(default_factory=list)
     news: list[News] = field(default_factory=list)
@@ -74,14 +74,36 @@ def ingest(
     cursor.execute("SAVEPOINT batch")
     try:
         return _ingest(cursor, batch, target, thorough=thorough)
-    except DataError as error:
+    except DataError:
         cursor.execute("ROLLBACK TO SAVEPOINT batch")
-        if len(batch) == 1:
-            return Outcome(refused=[(batch[0], type(error).__name__)])
-    half = len(batch) // 2
-    outcome = ingest(cursor, batch[:half], thorough=thorough, target=target)
-    outcome += ingest(cursor, batch[half:], thorough=thorough, target=target)
+    refused = _refused(cursor, batch, target, thorough=thorough)
+    bad = {id(observation) for observation, _ in refused}
+    outcome = _ingest(cursor, [one for one in batch if id(one) not in bad], target, thorough=thorough)
+    outcome.refused = refused
     return outcome
+
+
+def _refused(
+    cursor: Cursor[Any], batch: Sequence[Observation], target: upsert.Table, *, thorough: bool
+) -> list[tuple[Observation, str]]:
+    """Which of these Postgres does not take, and why: by halves.
+
+    Each try is rolled back, with its locks: the others are then to go in together, in the order of their ids. Kept
+    halves would hold rows that come before the next half's, and two such batches would wait for each other in a circle.
+    """
+    try:
+        _ingest(cursor, batch, target, thorough=thorough)
+    except DataError as error:
+        reason = type(error).__name__
+    else:
+        return []
+    finally:
+        cursor.execute("ROLLBACK TO SAVEPOINT batch")
+    if len(batch) == 1:
+        return [(batch[0], reason)]
+    half = len(batch) // 2
+    halves = batch[:half], batch[half:]
+    return [found for part in halves for found in _refused(cursor, part, target, thorough=thorough)]
 
 
 def _ingest(cursor: Cursor[Any], batch: Sequence[Observation], target: upsert.Table, *, thorough: bool) -> Outcome:
@@ -129,13 +151,13 @@ def _said_before(call: _Call, digest: bytes | None, outcome: Outcome, target: up
     A page without versions then still confirms the row as it is; a shadow row it does not, and is merged. So is a
     webhook with the same content as a page: its event tells more than that.
     """
-    if any(one.digest != digest or one.source is not Source.API_RECORD for one in call.observations):
+    if digest is None or any(one.digest != digest or one.source is not Source.API_RECORD for one in call.observations):
         return False
     if not (target.logged or all(one.versioned for one in call.observations)):
         return False
     outcome.unchanged += 1
     if not call.observations[0].versioned:
-        outcome.confirmed.append(call.id)
+        outcome.confirmed.append((call.id, digest))
     return True
 
 
@@ -177,8 +199,8 @@ def _merge(
     for call in calls:
         columns = locked[call.id]
         before = row_of(columns)
-        if call.id in seen and columns["content_digest"]:
-            confirm(before, columns["content_digest"][:SIZE], seen[call.id])
+        for record, seen_at in seen.get(call.id, ()):
+            confirm(before, record, seen_at)
         after = merged(call.observations, _mended(before, call) if thorough else before)
         names = changed(before, after)
         outcome.updated += bool(names)

@@ -42,8 +42,8 @@ _NEXT = text(
 _COUNTS = ("fetched", "inserted", "updated", "unchanged", "rejected", "duplicates", "excluded")
 _STORED = text("""
 UPDATE sync_pages SET state = 'stored', stored_at = now(), reason = NULL, error = NULL, confirmed = :confirmed,
-    fetched = :fetched, inserted = :inserted, updated = :updated, unchanged = :unchanged, rejected = :rejected,
-    duplicates = :duplicates, excluded = :excluded
+    confirmed_as = :confirmed_as, fetched = :fetched, inserted = :inserted, updated = :updated, unchanged = :unchanged,
+    rejected = :rejected, duplicates = :duplicates, excluded = :excluded
 WHERE id = :page_id
 """)
 #: a page that is stored again, after an endless slice was resumed, is not counted twice
@@ -128,6 +128,12 @@ def _finish(run_id: int) -> tuple[RowMapping | None, list[Hint]]:
         return runs.finish(connection, run_id)
 
 
+def _confirmed(outcome: Outcome) -> dict[str, list[Any] | None]:
+    """The calls that a page showed as they were, and as which records, as two columns."""
+    calls, digests = zip(*outcome.confirmed, strict=True) if outcome.confirmed else ((), ())
+    return {"confirmed": list(calls) or None, "confirmed_as": list(digests) or None}
+
+
 def _store(connection: Connection, page: RowMapping) -> tuple[RowMapping, int]:
     first, *beside = readings(page)
     sight = read_page(page, first.mapper)
@@ -142,7 +148,7 @@ def _store(connection: Connection, page: RowMapping) -> tuple[RowMapping, int]:
             ingest(cursor, read_page(page, reading.mapper).observations, target=reading.target)
         _note_news(cursor, page, outcome)
     counts = _counts(sight, len(refused), outcome)
-    connection.execute(_STORED, {"page_id": page["id"], "confirmed": outcome.confirmed or None, **counts})
+    connection.execute(_STORED, {"page_id": page["id"], **_confirmed(outcome), **counts})
     before = {name: page[name] for name in _COUNTS}
     more = {name: counts[name] - before[name] for name in _COUNTS}
     counted = {"run_id": page["run_id"], "pages": 0 if page["stored_at"] else 1, **more}

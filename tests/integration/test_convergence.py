@@ -30,7 +30,7 @@ EXAMPLES = int(os.environ.get("CALLTRACK_EXAMPLES", "25"))
 TRIED = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 VERIFIED_ONLY = {"revenue", "payout", "cost", "converted"}
 
-ids = st.sampled_from(["c1", "c2", "c3"])
+ids = st.sampled_from(["c1", "c1", "c1", "c2"])
 seconds = st.integers(0, 5)
 money = st.sampled_from(["5.00", "7.25", "0.00"])
 
@@ -53,7 +53,7 @@ RETREAVER = {
     "end_time": st.builds(iso, seconds),
 }
 CONVOSO = {
-    "status": st.sampled_from(["SALE", "NA", "DNC"]),
+    "status": st.sampled_from(["SALE", "NA", "B", "DNC"]),
     "call_length": st.sampled_from(["0", "60"]),
     "agent_comment": st.sampled_from(["a", "b"]),
     "lead_id": st.sampled_from(["1", "2"]),
@@ -70,15 +70,17 @@ TOLD = {
 }
 
 
+EVENTS = ["completed", "started", "ringing", "converted", ""]
+
+
 @st.composite
 def landings(draw, provider):
     """Pages and deliveries, with the seconds at which they were landed: no two at the same, as no two ever are."""
-    pages = draw(st.lists(st.lists(RECORDS[provider], max_size=4), max_size=4))
-    told = draw(
-        st.lists(
-            st.tuples(TOLD[provider], st.sampled_from(["completed", "started", "converted"]), st.booleans()), max_size=6
-        )
-    )
+    # Few different records, so that the same one is often shown, and told, again.
+    known = draw(st.lists(RECORDS[provider], min_size=1, max_size=3))
+    pages = draw(st.lists(st.lists(st.sampled_from(known), min_size=1, max_size=2), min_size=1, max_size=6))
+    notices = st.tuples(st.sampled_from(known) | TOLD[provider], st.sampled_from(EVENTS), st.booleans())
+    told = draw(st.lists(notices, max_size=4))
     return draw(st.permutations([*(("page", page) for page in pages), *(("delivery", *one) for one in told)]))
 
 

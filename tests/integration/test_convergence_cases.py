@@ -27,13 +27,6 @@ def told(notice, event="completed", verified=True):
     return "delivery", notice, event, verified
 
 
-def lost(reason):
-    return pytest.mark.xfail(strict=True, reason=reason)
-
-
-AS_ONE = lost("a page notes which calls it confirmed, but not as what: another record is confirmed in its place")
-
-
 def converge(system, provider, landed, order):
     inbox = Inbox(system(records=0), provider, landed)
     for place in order:
@@ -51,12 +44,10 @@ def test_a_page_shows_again_what_another_page_changed(system, order):
     converge(system, "convoso", [page(A), page(B), page(A)], order)
 
 
-@AS_ONE
 def test_what_was_confirmed_stays_so_when_a_newer_page_holds_less(system):
     converge(system, "convoso", [page(A), told(NOTICE), page(A), page(B)], (0, 2, 3, 1))
 
 
-@AS_ONE
 def test_what_was_not_confirmed_is_not_confirmed_by_coming_late(system):
     landed = [page(A_WITHOUT_LEAD), page(B_WITH_LEAD), told(NOTICE), page(A_WITHOUT_LEAD)]
     converge(system, "convoso", landed, (0, 3, 1, 2))

@@ -1,6 +1,8 @@
 """The funnel on real Postgres: exact counts, idempotency, concurrent writers, and what Postgres refuses."""
 
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from hashlib import blake2b
@@ -14,7 +16,7 @@ from sqlalchemy import insert, text
 
 from calltrack.db.session import driver
 from calltrack.db.tables import provider_configs, sync_pages, sync_runs, sync_slices
-from calltrack.db.upsert import SHADOW
+from calltrack.db.upsert import CALLS, SHADOW
 from calltrack.model import CallRecord, Observation, Source, Status, call_id
 from calltrack.sync.ingest import ingest
 from calltrack.sync.merge import merged
@@ -134,11 +136,40 @@ def test_one_record_that_postgres_refuses_does_not_stop_the_rest(database, accou
     assert [(one.record.external_id, why) for one, why in outcome.refused] == [("bad", "NumericValueOutOfRange")]
 
 
+def test_a_refused_record_leaves_no_locks_that_others_would_wait_for_in_a_circle(database, account):
+    """It is not sorted, and is split to find the bad one. A rival holds its lowest row, and then takes the next."""
+    low, high = sorted(("p", "q"), key=lambda name: call_id(ACCOUNT, name))
+    take_in(database, seen("p", **version(1)), seen("q", **version(1)))
+    changed = [seen(name, disposition="sale", **version(2)) for name in (high, low)]
+    batch = [changed[0], seen("bad", revenue=Decimal(10) ** 14), changed[1]]
+    with ThreadPoolExecutor(1) as worker:
+        with database.begin() as connection, driver(connection).cursor() as rival:
+            CALLS.lock(rival, [call_id(ACCOUNT, low)])
+            poisoned = worker.submit(take_in, database, *batch)
+            until_somebody_waits(database)
+            CALLS.lock(rival, [call_id(ACCOUNT, high)])  # a circle that Postgres broke is raised here, or below
+        outcome = poisoned.result(30)
+    assert (outcome.updated, len(outcome.refused)) == (2, 1)
+
+
+def until_somebody_waits(database):
+    query = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    deadline = time.monotonic() + 20
+    with database.connect() as connection:
+        while not connection.execute(query).scalar_one():
+            connection.rollback()  # the view stands still within a transaction
+            assert time.monotonic() < deadline, "nobody waits"
+            time.sleep(0.01)
+
+
 def test_a_page_confirms_what_a_late_delivery_would_undo(database, account):
     """Without versions: a page landed at 3 shows the call as at 1; a delivery landed at 2 comes late, and has lost."""
     take_in(database, seen("a", disposition="sale", landed=1))
-    outcome = take_in(database, seen("a", disposition="sale", landed=3, page_id=2))
-    assert outcome.confirmed == [call_id(ACCOUNT, "a")]
+    again = seen("a", disposition="sale", landed=3, page_id=2)
+    outcome = take_in(database, again)
+    assert outcome.confirmed == [(call_id(ACCOUNT, "a"), again.digest)]
     remember(database, page_id=2, landed=3, confirmed=outcome.confirmed)
     take_in(database, seen("a", Source.VERIFIED_WEBHOOK, disposition="no sale", landed=2))
     assert rows(database)[0]["disposition"] == "sale"
@@ -154,7 +185,8 @@ def remember(database, page_id, landed, confirmed):
         run_id = connection.execute(run).scalar_one()
         part = insert(sync_slices).values(run_id=run_id, since=at(0), until=at(9)).returning(sync_slices.c.id)
         page = {"run_id": run_id, "slice_id": connection.execute(part).scalar_one(), "number": page_id, "cursor": {}}
-        seen = {"state": "stored", "fetched_at": at(landed), "confirmed": confirmed}
+        calls, digests = map(list, zip(*confirmed, strict=True))
+        seen = {"state": "stored", "fetched_at": at(landed), "confirmed": calls, "confirmed_as": digests}
         connection.execute(insert(sync_pages).values(**whose, **page, **seen))
 
 

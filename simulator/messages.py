@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import orjson
 
@@ -18,6 +19,11 @@ class Request:
     params: Mapping[str, str] = field(default_factory=dict)
     #: the port that it came in on
     port: int = 0
+    method: str = "GET"
+    #: by their names in small letters
+    headers: Mapping[str, str] = field(default_factory=dict)
+    #: what a JSON body holds; None: there was none, or no JSON
+    json: Any = None
 
 
 @dataclass(frozen=True)

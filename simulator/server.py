@@ -5,11 +5,14 @@ from __future__ import annotations
 import socket
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
 from types import TracebackType
 from typing import Any, ClassVar, Self
 from urllib.parse import parse_qsl, urlsplit
+
+import orjson
 
 from simulator.control import Control
 from simulator.convoso import Convoso
@@ -98,9 +101,9 @@ class Simulator:
         """Answer what came in on this whole path."""
         for stand_in in self.stand_ins.values():
             if path.startswith(stand_in.base + "/"):
-                return stand_in.reply(Request(path.removeprefix(stand_in.base), request.params, request.port))
+                return stand_in.reply(replace(request, path=path.removeprefix(stand_in.base)))
         if path.startswith("/_simulator/"):
-            return self._control.reply(Request(path.removeprefix("/_simulator"), request.params, request.port))
+            return self._control.reply(replace(request, path=path.removeprefix("/_simulator")))
         return as_json(
             {"error": f"The base URLs here are {', '.join(each.base for each in self.stand_ins.values())}."}, 404
         )
@@ -150,17 +153,28 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         url = urlsplit(self.path)
-        params = dict(parse_qsl(url.query, keep_blank_values=True) + self._form())
-        self._write(self.server.answer(url.path, Request(url.path, params, self.server.server_port)))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        body = self._body()
+        is_json = "json" in headers.get("content-type", "")
+        fields = [] if is_json else parse_qsl(body.decode(errors="replace"), keep_blank_values=True)
+        request = Request(
+            url.path,
+            dict(parse_qsl(url.query, keep_blank_values=True) + fields),
+            self.server.server_port,
+            self.command,
+            headers,
+            _json(body) if is_json else None,
+        )
+        self._write(self.server.answer(url.path, request))
 
-    do_POST = do_GET  # noqa: N815 - the name is the standard library's
+    do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815 - the names are the standard library's
 
     def log_message(self, *_: Any) -> None:
         """Say nothing: paths carry keys."""
 
-    def _form(self) -> list[tuple[str, str]]:
+    def _body(self) -> bytes:
         length = min(int(self.headers.get("Content-Length") or 0), MOST_BODY)
-        return parse_qsl(self.rfile.read(length).decode(errors="replace"), keep_blank_values=True) if length else []
+        return self.rfile.read(length) if length else b""
 
     def _write(self, reply: Reply) -> None:
         if reply.silence:
@@ -178,6 +192,13 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         body = reply.body[: len(reply.body) // 2] if reply.breaks else reply.body
         self.wfile.write("\r\n".join(head).encode("latin-1") + body)
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
 
 
 def _hang_up(connection: socket.socket) -> None:

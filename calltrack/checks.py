@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from ipaddress import ip_network
 from zoneinfo import ZoneInfo
@@ -24,6 +25,20 @@ def region(value: str) -> str:
     """A two-letter region, by which phone numbers without + are read; "none" leaves such numbers as they are."""
     if value != "none" and value not in phonenumbers.SUPPORTED_REGIONS:
         raise ValueError(f"{value!r} is no region: write two capital letters, for example US, or none")
+    return value
+
+
+def url(value: str) -> str:
+    """The base of an API."""
+    if not re.fullmatch(r"https?://[\w.-]+(:\d+)?(/[\w./-]*)?", value, re.ASCII):
+        raise ValueError(f"{value!r} is no base of an API: write it as https://api.example.com")
+    return value.rstrip("/")
+
+
+def name(value: str) -> str:
+    """A name that may stand in a URL as one step."""
+    if not re.fullmatch(r"\w[\w-]{0,99}", value, re.ASCII):
+        raise ValueError(f"{value!r} is no name: write letters, digits, - and _ only")
     return value
 
 

@@ -97,6 +97,18 @@ class NotThere(RequestRefused):
     reason = "not_there"
 
 
+class OutcomeUnknown(GiveUp):
+    """Nobody knows whether the provider has done it: look there before you ask for it again."""
+
+    reason = "outcome_unknown"
+
+
+class NotOffered(GiveUp):
+    """The provider's API has no such operation."""
+
+    reason = "not_offered"
+
+
 class EndlessPages(GiveUp):
     """The provider's paging does not end: it named a page that was already read, or more pages than there can be."""
 

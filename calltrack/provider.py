@@ -12,15 +12,16 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
-from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from calltrack.client.answer import Answer, dig
+from calltrack.client.ask import Ask, Request, fill_path
 from calltrack.client.auth import Auth
-from calltrack.client.pages import Pages
-from calltrack.client.windows import NewestChangeFirst, TimeFilter
-from calltrack.errors import NotThere, UnreadableAnswer
+from calltrack.client.pages import Cursor, Pages
+from calltrack.client.windows import NewestChangeFirst, TimeFilter, Window
+from calltrack.errors import UnreadableAnswer
 from calltrack.model import CallRecord
+from calltrack.operations import Operations
 from calltrack.signatures import Signature
 
 Raw = dict[str, Any]
@@ -52,33 +53,10 @@ class Context:
 
 
 @dataclass(frozen=True)
-class One:
-    """How one call is asked for by its id.
-
-    One("/api/v2/calls/{id}.json")
-    One("/log/retrieve", param="id", record="data.results")
-    """
-
-    #: `{id}` stands for the id, where it is part of the path
-    path: str
-    #: the query parameter that carries it, where it is not
-    param: str = ""
-    #: dotted path to the record, or to a list that holds it or nothing
-    record: str = ""
-    extra: Mapping[str, str] = field(default_factory=dict)
-
-    def request(self, external_id: str) -> tuple[str, dict[str, str]]:
-        """Path and query of the request. Raises `NotThere` for what can be no id: "..", which would lead elsewhere."""
-        if not external_id.strip("."):
-            raise NotThere
-        path = self.path.replace("{id}", quote(external_id, safe=""))
-        return path, {**self.extra, **({self.param: external_id} if self.param else {})}
-
-
-@dataclass(frozen=True)
 class Calls:
     """How the provider lists calls."""
 
+    #: `{name}` stands for a setting of the account
     path: str
     #: dotted path to the list of records in the body; "" where the body is the list
     records: str
@@ -86,17 +64,25 @@ class Calls:
     filter: TimeFilter
     #: set where the provider can list by time of change
     changes: NewestChangeFirst | None = None
-    #: set where the provider gives one call by its id
-    one: One | None = None
+    #: set where the provider gives one call by its `{id}`
+    one: Ask | None = None
+    #: "POST": what selects calls and pages goes into a JSON body
+    method: str = "GET"
+    #: what goes along with every such request
+    fixed: Mapping[str, Any] = field(default_factory=dict)
     #: the key around each record (`{"call": {…}}` → "call"); "" where a record stands bare
     wrapper: str = ""
-    #: raises the matching error where a body says "failed" although the status says 200
-    check: Callable[[Answer], None] | None = None
+
+    def page(self, cursor: Cursor, window: Window, zone: ZoneInfo, *, changed: bool = False) -> Request:
+        """The request for a page of the calls in a window: those created in it, or those that changed, newest first."""
+        which = self.changes.extra if changed and self.changes else self.filter.params(window, zone)
+        asked = {**self.fixed, **which, **self.pages.params(cursor)}
+        if self.method == "GET":
+            return Request(path=self.path, params=asked)
+        return Request(method=self.method, path=self.path, json=asked)
 
     def read(self, answer: Answer) -> list[Raw]:
         """The bare records of a page, as they came. Raises `UnreadableAnswer` where the list is not there."""
-        if self.check is not None:
-            self.check(answer)
         records = dig(answer.json, self.records)
         if not isinstance(records, list):
             if not records and self.pages.total(answer) == 0:
@@ -108,16 +94,15 @@ class Calls:
         """The bare record that was asked for by its id; none where the provider has no such call (an empty body)."""
         if not answer.body:
             return []
-        if self.check is not None:
-            self.check(answer)
         assert self.one is not None
-        found = dig(answer.json, self.one.record)
+        found = dig(answer.json, self.one.found)
         records = found if isinstance(found, list) else [found] if found else []
         return [unwrap(record, self.wrapper) for record in records[:1]]
 
     def adjusted(self, settings: Mapping[str, str]) -> Calls:
-        """These calls as this account's settings want them (`page_size`, `offset_cap`)."""
-        return replace(self, pages=self.pages.adjusted(settings))
+        """These calls as this account's settings want them (`page_size`, `offset_cap`, names in paths)."""
+        one = self.one and replace(self.one, path=fill_path(self.one.path, settings))
+        return replace(self, path=fill_path(self.path, settings), one=one, pages=self.pages.adjusted(settings))
 
 
 def unwrap(record: Any, wrapper: str) -> Raw:
@@ -138,6 +123,8 @@ class Webhook:
     event_fields: tuple[str, ...] = ("event", "event_type")
     #: further doors besides /webhooks/<provider>: URL path → event type
     paths: Mapping[str, str] = field(default_factory=dict)
+    #: deliveries tell little, so that the API is asked for the call; an account's setting `ask` may say otherwise
+    asks: bool = False
 
 
 @dataclass(frozen=True)
@@ -171,6 +158,12 @@ class Provider:
     map_call: Callable[[Raw, Context], CallRecord]
     #: raised by one whenever the mapping reads differently: stored records are then worth mapping again
     mapper_version: int = 1
+    #: what the API offers besides calls
+    operations: Operations = field(default_factory=Operations)
+    #: raises the matching error where the body of an answer says "failed" although the status says 200
+    check: Callable[[Answer], None] | None = None
+    #: whether the API's records say when they last changed. What comes without that is then only hearsay.
+    versioned: bool = False
     #: a mapper that is tried out beside that one, on shadow calls; its version is greater
     candidate: Mapper | None = None
     #: no call of this provider is older: where a full sync begins

@@ -98,16 +98,18 @@ def max_body(found: Settings) -> int:
 
 
 def _open_doors(app: Flask, receive: Callable[..., Response]) -> None:
-    _post(app, "/webhooks/<provider>", receive)
-    _post(app, "/webhooks/<provider>/<account>", receive)
+    _open(app, "/webhooks/<provider>", receive)
+    _open(app, "/webhooks/<provider>/<account>", receive)
+    _open(app, "/webhooks/<provider>/<account>/<secret>", receive)
     for name in registry.names():
         for path, event in registry.get(name).webhook.paths.items():
-            _post(app, path, partial(receive, provider=name, event=event))
-            _post(app, f"{path}/<account>", partial(receive, provider=name, event=event))
+            _open(app, path, partial(receive, provider=name, event=event))
+            _open(app, f"{path}/<account>", partial(receive, provider=name, event=event))
 
 
-def _post(app: Flask, path: str, view: Callable[..., Response]) -> None:
-    app.add_url_rule(path, endpoint=path, view_func=view, methods=["POST"])
+def _open(app: Flask, path: str, view: Callable[..., Response]) -> None:
+    """A door for every method that a provider lets its users choose: some only call a URL, and have no body."""
+    app.add_url_rule(path, endpoint=path, view_func=view, methods=["GET", "POST", "PUT", "PATCH"])
 
 
 def _celery(found: Settings) -> Callable[[str], None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
@@ -16,7 +15,7 @@ from calltrack.db.accounts import Account
 from calltrack.errors import BadSignature, LengthRequired, RefuseDelivery, SourceRefused, TooLarge, UnknownDoor
 from calltrack.provider import Webhook
 from calltrack.seldom import Seldom
-from calltrack.signatures import Signature
+from calltrack.signatures import PLACES, Message, without_secret
 from calltrack.sync import inbox
 from calltrack.sync.inbox import Delivery, Landed, event_type, land
 from calltrack.sync.spool import Spool
@@ -33,8 +32,20 @@ logger = log.get(__name__)
 MAX_BODY = 1024 * 1024
 #: bytes of a too large body that are read away, so that its sender can read the answer
 DRAIN = 8 * 1024 * 1024
+BODILESS = ("GET", "HEAD")
 KEPT_HEADERS = ("User-Agent", "X-Request-Id")
 UNKNOWN = "unknown"
+#: the query parameter that may say what a delivery with a body is about
+EVENT = "event"
+
+
+class Door(NamedTuple):
+    """Where a delivery came in: what the URL's path says."""
+
+    provider: str
+    account: str | None
+    event: str
+    secret: str
 
 
 class Spooled(NamedTuple):
@@ -67,28 +78,31 @@ class Receiver:
         self._sources = sources or Sources()
         self._seldom = Seldom()
 
-    def receive(self, provider: str, account: str | None = None, event: str = "") -> Response:
-        """Answer a POST at the door of this provider and account; `event` is what the door's path says it is about."""
+    def receive(self, provider: str, account: str | None = None, event: str = "", secret: str = "") -> Response:
+        """Answer a delivery at the door of this provider and account.
+
+        `event` is what the door's path says it is about, `secret` the last step of a path that is nobody's guess.
+        """
         try:
-            landed = self._landed(request, provider, account, event)
+            landed = self._landed(request, Door(provider, account, event, secret))
         except RefuseDelivery as refusal:
             self._refusals.count(self._door(provider, account), refusal, self._sources.of(request))
             return refused(refusal)
         self._bell.ring(provider)
         return answer(202, {"id": landed.id, "status": "accepted" if landed.fresh else "duplicate"})
 
-    def _landed(self, post: Request, provider: str, name: str | None, event: str) -> Landed | Spooled:
+    def _landed(self, post: Request, door: Door) -> Landed | Spooled:
         body = self._body(post)
-        webhook = _webhook(provider)
-        account, verified = self._verified(post, provider, name, webhook, body)
+        webhook = _webhook(door.provider)
+        account, verified = self._verified(post, door, webhook, body)
         headers = post.headers
         content_type = headers.get("Content-Type", "")
-        query = post.query_string.decode("latin-1")
+        query = without_secret(post.query_string.decode("latin-1"), webhook.signature)
         payload = inbox.read(content_type, query, body)
         delivery = Delivery(
             account_id=account.id,
-            provider=provider,
-            event_type=event_type(payload, webhook, event),
+            provider=door.provider,
+            event_type=event_type(payload, webhook, door.event or (post.args.get(EVENT, "") if body else "")),
             content_type=content_type,
             query=query,
             body=body,
@@ -111,22 +125,24 @@ class Receiver:
             raise CutOff
         return body
 
-    def _verified(
-        self, post: Request, provider: str, name: str | None, webhook: Webhook, body: bytes
-    ) -> tuple[Account, bool]:
-        """The account, and whether the signature covers what the delivery says."""
-        account = self._accounts.find(provider, name, FRESH)
+    def _verified(self, post: Request, door: Door, webhook: Webhook, body: bytes) -> tuple[Account, bool]:
+        """The account, and whether what the delivery says is proved."""
+        account = self._accounts.find(door.provider, door.account, FRESH)
         try:
-            return account, self._admitted(post, account, webhook, body)
+            return account, self._admitted(post, door, account, webhook, body)
         except (SourceRefused, BadSignature):
-            renewed = self._accounts.find(provider, name, FRESH_TO_REFUSE)
-            if (renewed.webhook_secrets, renewed.allowed_ips) == (account.webhook_secrets, account.allowed_ips):
+            renewed = self._accounts.find(door.provider, door.account, FRESH_TO_REFUSE)
+            if _admits(renewed) == _admits(account):
                 raise
-        return renewed, self._admitted(post, renewed, webhook, body)
+        return renewed, self._admitted(post, door, renewed, webhook, body)
 
-    def _admitted(self, post: Request, account: Account, webhook: Webhook, body: bytes) -> bool:
+    def _admitted(self, post: Request, door: Door, account: Account, webhook: Webhook, body: bytes) -> bool:
         self._sources.check(post, account.allowed_ips)
-        return verify(post, body, webhook.signature, account.webhook_secrets)
+        place = account.settings.get("secret_in") or PLACES[0]
+        if door.secret and place != "path":
+            raise UnknownDoor
+        message = Message(body, post.headers, post.query_string, door.secret, place)
+        return webhook.signature.verify(message, account.webhook_secrets)
 
     def _land(self, delivery: Delivery) -> Landed | Spooled:
         try:
@@ -159,21 +175,9 @@ class Receiver:
             return provider
 
 
-def verify(post: Request, body: bytes, signature: Signature, secrets: Sequence[str]) -> bool:
-    """Whether the signature covers what the delivery says. Raises `BadSignature` where it proves nothing at all.
-
-    With an empty body it is the query string that speaks. A signature over that is proof; one over the empty body,
-    which is all that some senders can do, shows that the sender knows a secret, but not that these are its words.
-    """
-    if body:
-        signature.verify(body, post.headers, secrets)
-        return True
-    try:
-        signature.verify(post.query_string, post.headers, secrets)
-    except BadSignature:
-        signature.verify(b"", post.headers, secrets)
-        return False
-    return True
+def _admits(account: Account) -> tuple[object, ...]:
+    """What decides whether a delivery is let in."""
+    return account.webhook_secrets, account.allowed_ips, account.settings.get("secret_in")
 
 
 def _webhook(provider: str) -> Webhook:
@@ -187,7 +191,7 @@ def _no_body(post: Request) -> bytes:
     """The body of a request without its length: none, where all is in the query string. Otherwise it may be chunked,
     and Flask would cut it off, unnoticed, where it gets too long.
     """
-    if "Transfer-Encoding" in post.headers or not post.query_string:
+    if "Transfer-Encoding" in post.headers or not (post.query_string or post.method in BODILESS):
         raise LengthRequired
     return b""
 

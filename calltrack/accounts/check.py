@@ -34,5 +34,5 @@ def check(account: Account, client: Client) -> str | None:
 def _ask(account: Account, client: Client) -> None:
     calls = registry.get(account.provider).calls({**account.settings, "page_size": "1"})
     now = datetime.now(UTC)
-    params = calls.filter.params(Window(now - RANGE, now), context(account).zone)
-    calls.read(client.get(calls.path, params | calls.pages.params(calls.pages.first()), Lane.LIVE))
+    page = calls.page(calls.pages.first(), Window(now - RANGE, now), context(account).zone)
+    calls.read(client.send(page, Lane.LIVE))

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, func, select
 from calltrack import registry
 from calltrack.accounts import forms
 from calltrack.accounts.schedule import next_daily, next_syncs
+from calltrack.client.ask import fill_path
 from calltrack.db import accounts, audit
 from calltrack.db.accounts import DEFAULT, Account
 from calltrack.db.credentials import Vault
@@ -38,6 +39,16 @@ class Changed(Added):
 
     #: whether anything was different before
     differs: bool
+
+
+def base(provider: Provider, values: Mapping[str, str]) -> str:
+    """The base of the provider's API for an account with these settings: its subdomain may be one of them."""
+    return fill_path(provider.api_url, {name: value.strip() for name, value in values.items()})
+
+
+def _base_after(provider: Provider, account: Account, values: Mapping[str, str]) -> str:
+    """The base after a change of settings: it follows them, unless somebody set it to something else."""
+    return base(provider, values) if account.api_url == base(provider, account.settings) else account.api_url
 
 
 def context(account: Account) -> Context:
@@ -67,7 +78,7 @@ def add(
     form = forms.read(
         declared,
         name=name,
-        api_url=api_url or declared.api_url,
+        api_url=api_url or base(declared, values),
         values=values,
         webhook_secrets=webhook_secrets or [made or ""],
         rate_limits=rate_limits,
@@ -118,7 +129,7 @@ def change(
     form = forms.read(
         declared,
         name=account.name,
-        api_url=api_url or account.api_url,
+        api_url=api_url or _base_after(declared, account, {**kept, **values}),
         values={**kept, **values},
         webhook_secrets=verifying or [made or ""],
         rate_limits=rate_limits or account.rate_limits,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,6 +29,15 @@ class Answer:
         except orjson.JSONDecodeError:
             pass
         # Not in there: an error keeps what was being handled when it was raised, and orjson's error holds the body.
+        raise UnreadableAnswer
+
+    @cached_property
+    def exact(self) -> Any:
+        """As `json`, with every number as the text that it was written as."""
+        try:
+            return json.loads(self.body, parse_int=str, parse_float=str)
+        except ValueError:
+            pass
         raise UnreadableAnswer
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -26,3 +27,27 @@ class QueryKeys:
 
     def apply(self, credentials: Credentials, params: dict[str, str], headers: dict[str, str]) -> None:  # noqa: ARG002
         params.update({name: credentials[key] for name, key in self.params.items() if credentials.get(key)})
+
+
+@dataclass(frozen=True)
+class HeaderToken:
+    """A credential in a header: `HeaderToken("api_token", "Token {}")` sends `Authorization: Token …`."""
+
+    setting: str
+    text: str = "Bearer {}"
+    header: str = "Authorization"
+
+    def apply(self, credentials: Credentials, params: dict[str, str], headers: dict[str, str]) -> None:  # noqa: ARG002
+        headers[self.header] = self.text.format(credentials[self.setting])
+
+
+@dataclass(frozen=True)
+class BasicKeys:
+    """Two credentials as HTTP Basic: `Authorization: Basic base64(user:password)`."""
+
+    user: str
+    password: str
+
+    def apply(self, credentials: Credentials, params: dict[str, str], headers: dict[str, str]) -> None:  # noqa: ARG002
+        pair = f"{credentials[self.user]}:{credentials[self.password]}"
+        headers["Authorization"] = f"Basic {b64encode(pair.encode()).decode()}"

@@ -25,8 +25,8 @@ class Pages(Protocol):
         """The cursor of the first page of a slice."""
         ...
 
-    def params(self, cursor: Cursor) -> dict[str, str]:
-        """The query parameters that ask for this page."""
+    def params(self, cursor: Cursor) -> dict[str, Any]:
+        """What asks for this page, in the query or in the body."""
         ...
 
     def next(self, cursor: Cursor, answer: Answer, count: int) -> Cursor | None:
@@ -61,8 +61,8 @@ class LinkPages:
     def first(self) -> Cursor:
         return {"page": 1}
 
-    def params(self, cursor: Cursor) -> dict[str, str]:
-        return {self.param: str(cursor["page"]), self.size_param: str(self.size)}
+    def params(self, cursor: Cursor) -> dict[str, Any]:
+        return {self.param: cursor["page"], self.size_param: self.size}
 
     def next(self, cursor: Cursor, answer: Answer, count: int) -> Cursor | None:
         """The page that the link named "next" asks for: none is the end, however full this page was."""
@@ -93,6 +93,40 @@ class LinkPages:
 
 
 @dataclass(frozen=True)
+class NumberedPages:
+    """Numbered pages, with how many there are in the body.
+
+    {"offers": […], "metadata": {"total_pages": 3}}
+
+    NumberedPages(size=100, last_path="metadata.total_pages")
+    """
+
+    size: int
+    last_path: str
+    param: str = "page"
+    size_param: str = "per_page"
+
+    def first(self) -> Cursor:
+        return {"page": 1}
+
+    def params(self, cursor: Cursor) -> dict[str, Any]:
+        return {self.param: cursor["page"], self.size_param: self.size}
+
+    def next(self, cursor: Cursor, answer: Answer, count: int) -> Cursor | None:
+        """The next page. Without a number of the last one, a page shorter than asked for is it."""
+        last = str(dig(answer.json, self.last_path))
+        more = int(cursor["page"]) < int(last) if last.isdecimal() else count >= self.size
+        return {"page": cursor["page"] + 1} if more and count else None
+
+    def total(self, answer: Answer) -> int | None:
+        last = str(dig(answer.json, self.last_path))
+        return int(last) * self.size if last.isdecimal() else None
+
+    def adjusted(self, settings: Mapping[str, str]) -> Self:
+        return replace(self, size=int(settings.get("page_size") or self.size))
+
+
+@dataclass(frozen=True)
 class OffsetPages:
     """An offset and a limit, with the total in the body.
 
@@ -112,8 +146,8 @@ class OffsetPages:
     def first(self) -> Cursor:
         return {"offset": 0}
 
-    def params(self, cursor: Cursor) -> dict[str, str]:
-        return {self.param: str(cursor["offset"]), self.size_param: str(self.size)}
+    def params(self, cursor: Cursor) -> dict[str, Any]:
+        return {self.param: cursor["offset"], self.size_param: self.size}
 
     def next(self, cursor: Cursor, answer: Answer, count: int) -> Cursor | None:
         """The next offset. Without a total, a page shorter than asked for is the last."""
@@ -137,3 +171,50 @@ class OffsetPages:
         size = int(settings.get("page_size") or self.size)
         cap = self.cap and int(settings.get("offset_cap") or self.cap)
         return replace(self, size=size, cap=cap)
+
+
+@dataclass(frozen=True)
+class CursorPages:
+    """An opaque cursor: what the provider names as the next one is sent back, digit by digit.
+
+        {"calls": […], "metadata": {"total_count": 240, "next_cursor": 1.70000000000000123E+17}}
+
+        CursorPages(size=100, next_path="metadata.next_cursor", total_path="metadata.total_count")
+
+    It is read out of the answer as text: a number that was made into a float, and back, may be another one.
+    """
+
+    size: int
+    next_path: str
+    total_path: str = ""
+    param: str = "cursor"
+    size_param: str = "per_page"
+    begin: str = "-1"
+    #: what stands for the next cursor on the last page
+    end: str = "0"
+
+    def first(self) -> Cursor:
+        return {"cursor": self.begin}
+
+    def params(self, cursor: Cursor) -> dict[str, Any]:
+        return {self.param: cursor["cursor"], self.size_param: self.size}
+
+    def next(self, cursor: Cursor, answer: Answer, count: int) -> Cursor | None:
+        """The next cursor, as the answer has it."""
+        following = dig(answer.exact, self.next_path)
+        if not isinstance(following, str) or not following:
+            raise UnreadableAnswer("The provider does not say whether there is a next page.")
+        if following == self.end:
+            return None
+        if following == cursor["cursor"]:
+            raise EndlessPages
+        if count == 0:
+            raise UnreadableAnswer("The provider sent an empty page, and says that more follow.")
+        return {"cursor": following}
+
+    def total(self, answer: Answer) -> int | None:
+        total = str(dig(answer.json, self.total_path)) if self.total_path else ""
+        return int(total) if total.isdecimal() else None
+
+    def adjusted(self, settings: Mapping[str, str]) -> Self:
+        return replace(self, size=int(settings.get("page_size") or self.size))

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
 from http.cookiejar import DefaultCookiePolicy
 from importlib.metadata import version
+from typing import Any
 from urllib.parse import urlsplit
 
+import orjson
 import requests
 from requests.adapters import HTTPAdapter
 
 from calltrack import log
 from calltrack.client import statuses
 from calltrack.client.answer import Answer
+from calltrack.client.ask import Request
 from calltrack.client.auth import Auth, Credentials
 from calltrack.client.breaker import Breaker
 from calltrack.client.budget import Budget, Lane
@@ -22,6 +27,8 @@ from calltrack.errors import (
     BudgetSpent,
     CalltrackError,
     FixConfiguration,
+    OutcomeUnknown,
+    ProviderFailed,
     ProviderUnreachable,
     TooManyRequests,
     TryLater,
@@ -57,8 +64,12 @@ class Client:
         budget: Budget,
         breaker: Breaker,
         timeout: tuple[float, float] = (5.0, 30.0),
+        check: Callable[[Answer], None] | None = None,
     ) -> None:
-        """`timeout` is seconds to connect, and seconds to wait for the next bytes. Raises `FixConfiguration`."""
+        """`timeout` is seconds to connect, and seconds to wait for the next bytes. Raises `FixConfiguration`.
+
+        `check` raises what the body of an answer says went wrong although its status says 200.
+        """
         self._account = account
         self._base = _base(api_url)
         self._auth = auth
@@ -66,34 +77,66 @@ class Client:
         self._budget = budget
         self._breaker = breaker
         self._timeout = timeout
+        self._check = check
         self._session = _Session()
 
-    def get(self, path: str, params: Mapping[str, str], lane: Lane) -> Answer:
-        """The provider's answer, with a status of 2xx. Everything else is raised, as one of `calltrack.errors`."""
-        url, query, headers = self._url(path), dict(params), {"User-Agent": USER_AGENT, "Accept": "application/json"}
-        self._auth.apply(self._credentials, query, headers)
-        return self._breaker.call(lambda: self._ask(url, query, headers, lane))
+    def get(self, path: str, params: Mapping[str, Any], lane: Lane) -> Answer:
+        """As `send`, for what is no more than a path and a query."""
+        return self.send(Request(path=path, params=params), lane)
+
+    def send(self, request: Request, lane: Lane) -> Answer:
+        """The provider's answer, with a status of 2xx. Everything else is raised, as one of `calltrack.errors`.
+
+        `OutcomeUnknown`: something that must not be done twice may have been done, or not.
+        """
+        wire = self._written(request)
+        try:
+            return self._breaker.call(lambda: self._ask(wire, lane))
+        except (ProviderUnreachable, ProviderFailed, UnreadableAnswer):
+            if request.repeatable:
+                raise
+        raise OutcomeUnknown
 
     def close(self) -> None:
         """Close the connections."""
         self._session.close()
 
-    def _url(self, path: str) -> str:
+    def _written(self, request: Request) -> _Wire:
+        """The request as it goes out, with credentials."""
+        query, headers = dict(request.params), {"User-Agent": USER_AGENT, "Accept": "application/json"}
+        (request.auth or self._auth).apply(self._credentials, query, headers)
+        body: bytes | Mapping[str, str] | None = request.form
+        if request.json is not None:
+            headers["Content-Type"] = "application/json"
+            body = orjson.dumps(request.json, default=_number)
+        return _Wire(request.method, self._url(request), query, headers, body)
+
+    def _url(self, request: Request) -> str:
+        path = request.path
         if not PATH.fullmatch(path) or ".." in path.split("/"):
             raise ValueError(f"{path!r} is no path of an API: it begins with one slash and has no query.")
-        return self._base + path
+        return (_base(request.base) if request.base else self._base) + path
 
-    def _ask(self, url: str, query: dict[str, str], headers: dict[str, str], lane: Lane) -> Answer:
+    def _ask(self, wire: _Wire, lane: Lane) -> Answer:
         self._wait_for_turn(lane)
         began = time.monotonic()
-        answer = self._exchange(url, query, headers)
+        answer = self._exchange(wire)
         seconds = round(time.monotonic() - began, 3)
         logger.debug("answered", account=self._account, status=answer.status, seconds=seconds)
-        error = statuses.error_of(answer)
+        error = statuses.error_of(answer) or self._said(answer)
         if error is None:
             return answer
         self._heed(error)
         raise error
+
+    def _said(self, answer: Answer) -> CalltrackError | None:
+        """The error that the body tells of, where the status says 200."""
+        try:
+            if self._check is not None:
+                self._check(answer)
+        except CalltrackError as error:
+            return error
+        return None
 
     def _wait_for_turn(self, lane: Lane) -> None:
         waited = 0.0
@@ -103,10 +146,17 @@ class Client:
                 raise BudgetSpent(wait=wait)
             time.sleep(wait)
 
-    def _exchange(self, url: str, query: dict[str, str], headers: dict[str, str]) -> Answer:
+    def _exchange(self, wire: _Wire) -> Answer:
         try:
-            with self._session.get(
-                url, params=query, headers=headers, timeout=self._timeout, allow_redirects=False, stream=True
+            with self._session.request(
+                wire.method,
+                wire.url,
+                params=wire.query,
+                data=wire.body,
+                headers=wire.headers,
+                timeout=self._timeout,
+                allow_redirects=False,
+                stream=True,
             ) as response:
                 return Answer(response.status_code, response.headers, _body(response))
         except statuses.RAISED as fault:
@@ -122,6 +172,17 @@ class Client:
             self._budget.block(error.wait)
         if isinstance(error, TryLater) and error.wait is not None:
             logger.warning("told_to_wait", account=self._account, seconds=error.wait, reason=error.reason)
+
+
+@dataclass(frozen=True, repr=False)
+class _Wire:
+    """A request with credentials. It has no `repr`, for it must not be shown."""
+
+    method: str
+    url: str
+    query: Mapping[str, Any]
+    headers: Mapping[str, str]
+    body: bytes | Mapping[str, str] | None
 
 
 USER_AGENT = f"calltrack/{version('calltrack')}"
@@ -141,6 +202,13 @@ class _Session(requests.Session):
     def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002
         """Nowhere: a redirect would carry the account's credentials to another place."""
         return
+
+
+def _number(value: Any) -> orjson.Fragment:
+    """Money as a JSON number, digit by digit."""
+    if isinstance(value, Decimal):
+        return orjson.Fragment(format(value, "f"))
+    raise TypeError(type(value).__name__)
 
 
 def _base(api_url: str) -> str:

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
-from calltrack.client.answer import Answer
-from calltrack.errors import CalltrackError, CredentialsRefused, ProviderFailed, RequestRefused, TooManyRequests
+from calltrack.client.answer import Answer, dig
+from calltrack.errors import (
+    CalltrackError,
+    CredentialsRefused,
+    ProviderFailed,
+    RequestRefused,
+    TooManyRequests,
+    UnreadableAnswer,
+)
 
 #: what a text says, where the code says nothing we know; first hit wins
 _WORDS: tuple[tuple[str, type[CalltrackError]], ...] = (
@@ -44,10 +53,18 @@ class BodyVerdict:
     text: str = "text"
     #: the provider's codes → what happens next, besides those that are HTTP's own
     codes: Mapping[str, type[CalltrackError]] = field(default_factory=dict)
+    #: dotted path to a flag in the body → what happens next where it is true
+    flags: Mapping[str, type[CalltrackError]] = field(default_factory=dict)
 
     def __call__(self, answer: Answer) -> None:
         """Raise what the body says went wrong."""
-        body = answer.json
+        with suppress(UnreadableAnswer):  # what is no JSON is found out where it is read
+            self._judge(answer.json)
+
+    def _judge(self, body: Any) -> None:
+        for path, error in self.flags.items():
+            if dig(body, path) is True:
+                raise error
         if not isinstance(body, dict) or body.get(self.success) not in (False, "false", 0, "0"):
             return
         code, said = str(body.get(self.code)), str(body.get(self.text)).lower()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 
@@ -33,6 +34,12 @@ def rfc3339(window: Window, zone: ZoneInfo) -> tuple[str, str]:  # noqa: ARG001 
     return _z(window.since - _TICK), _z(window.until)
 
 
+def rfc3339_seconds(window: Window, zone: ZoneInfo) -> tuple[str, str]:  # noqa: ARG001
+    """`2026-03-01T14:00:00Z`: whole seconds that cover the window, whatever the account's zone."""
+    since, until = window.since.astimezone(UTC) - _SECOND, window.until.astimezone(UTC) + _SECOND
+    return f"{since:%Y-%m-%dT%H:%M:%SZ}", f"{until:%Y-%m-%dT%H:%M:%SZ}"
+
+
 def _z(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
@@ -45,6 +52,12 @@ def local_seconds(window: Window, zone: ZoneInfo) -> tuple[str, str]:
     """
     since, until = _widened(window, zone)
     return f"{since - _SECOND:%Y-%m-%d %H:%M:%S}", f"{until + _SECOND:%Y-%m-%d %H:%M:%S}"
+
+
+def spaced_seconds(window: Window, zone: ZoneInfo) -> tuple[str, str]:  # noqa: ARG001 - a form that all bounds share
+    """`2026-03-01 14:00:00 +0000`, whole seconds that cover the window, whatever the account's zone."""
+    since, until = window.since.astimezone(UTC) - _SECOND, window.until.astimezone(UTC) + _SECOND
+    return f"{since:%Y-%m-%d %H:%M:%S %z}", f"{until:%Y-%m-%d %H:%M:%S %z}"
 
 
 def local_days(window: Window, zone: ZoneInfo) -> tuple[str, str]:
@@ -71,7 +84,7 @@ def _offset(moment: datetime, zone: ZoneInfo) -> timedelta:
 
 @dataclass(frozen=True)
 class TimeFilter:
-    """Two query parameters that select calls by their time, and whatever fixes the order meanwhile.
+    """Two parameters that select calls by their time, and whatever fixes the order meanwhile.
 
     Ordered oldest first a range that ends in the past does not shift while it is read.
     """
@@ -79,9 +92,9 @@ class TimeFilter:
     since: str
     until: str
     bounds: Bounds = rfc3339
-    extra: Mapping[str, str] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
-    def params(self, window: Window, zone: ZoneInfo) -> dict[str, str]:
+    def params(self, window: Window, zone: ZoneInfo) -> dict[str, Any]:
         since, until = self.bounds(window, zone)
         return {self.since: since, self.until: until, **self.extra}
 

@@ -10,6 +10,7 @@ They run thousands of times a second and for every field, so the common case com
 
 from __future__ import annotations
 
+from calltrack.mapping.amounts import emptied
 from calltrack.mapping.numbers import money, whole
 from calltrack.mapping.phones import phone
 from calltrack.mapping.text import blank, external_id, first, flag, kept, labels, link, text
@@ -21,6 +22,7 @@ __all__ = [
     "STATUSES",
     "Event",
     "blank",
+    "emptied",
     "epoch_ms",
     "event_of",
     "external_id",

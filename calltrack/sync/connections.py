@@ -66,4 +66,5 @@ def _client(
         dict(credentials),
         Budget(valkey(), str(account_id), limits, PROCESSES),
         Breaker(valkey(), str(account_id), label=label),
+        check=declared.check,
     )

@@ -17,6 +17,7 @@ from structlog.contextvars import bound_contextvars
 
 from calltrack import log, registry
 from calltrack.client.answer import Answer, dig
+from calltrack.client.ask import Request
 from calltrack.client.budget import Lane
 from calltrack.client.pages import Cursor
 from calltrack.client.retry import Decision, decide
@@ -145,20 +146,14 @@ class _Work:
         external_id: str | None = self.page["cursor"].get(ONE)
         return external_id
 
-    def request(self) -> tuple[str, dict[str, str]]:
-        """Path and query of the request for this page, without credentials."""
+    def request(self) -> Request:
+        """The request for this page, without credentials."""
         if self.one is None:
-            return self.calls.path, self._params()
+            changed, zone = self.page["axis"] == Axis.CHANGED, Context(self.account.settings).zone
+            return self.calls.page(self.page["cursor"], self.window, zone, changed=changed)
         if self.calls.one is None:
             raise FixConfiguration(f"{self.provider.title} gives no single call: cancel the run.")
-        return self.calls.one.request(self.one)
-
-    def _params(self) -> dict[str, str]:
-        pages = self.calls.pages.params(self.page["cursor"])
-        if self.page["axis"] == Axis.CHANGED and self.calls.changes is not None:
-            return {**self.calls.changes.extra, **pages}
-        zone = Context(self.account.settings).zone
-        return {**self.calls.filter.params(self.window, zone), **pages}
+        return self.calls.one.request({"id": self.one})
 
 
 def fetch_on(page_id: int, seconds: float = GOING_ON) -> Iterator[Sequence[Hint]]:
@@ -212,7 +207,7 @@ def _fetch(work: _Work) -> Fetched:
 def _ask(work: _Work) -> Answer:
     """The provider's answer; of a call that it does not have, an empty one."""
     try:
-        return client_for(work.account).get(*work.request(), work.lane)
+        return client_for(work.account).send(work.request(), work.lane)
     except NotThere:
         if work.one is None:
             raise

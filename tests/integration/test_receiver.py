@@ -360,7 +360,7 @@ def test_a_forged_delivery_is_not_even_read(app, account):
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "status"), [("GET", DOOR, 405), ("POST", "/", 404), ("GET", "/webhooks", 404)]
+    ("method", "path", "status"), [("DELETE", DOOR, 405), ("POST", "/", 404), ("GET", "/webhooks", 404)]
 )
 def test_other_requests_are_answered_in_json_too(app, method, path, status):
     answer = app.test_client().open(path, method=method)

@@ -32,8 +32,8 @@ def test_a_range_is_read_oldest_first():
         "created_at_end": "2026-04-01T00:00:00.000000Z",
         "sort_by": "created_at",
         "order": "asc",
-        "page": "1",
-        "per_page": "100",
+        "page": 1,
+        "per_page": 100,
     }
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from calltrack import signatures
 from calltrack.errors import BadSignature
-from calltrack.signatures import HmacSha256
+from calltrack.signatures import HmacSha256, Message
 
 SCHEME = HmacSha256("X-Signature")
 
@@ -34,7 +34,7 @@ BODY, SECRET, DIGEST = GITHUB
 
 
 def verify(value, body=BODY, secrets=(SECRET,)):
-    SCHEME.verify(body, {} if value is None else {"X-Signature": value}, secrets)
+    SCHEME.verify(Message(body, {} if value is None else {"X-Signature": value}), secrets)
 
 
 @pytest.mark.parametrize(("body", "secret", "digest"), [RFC, RFC_1, RFC_4, FOX, GITHUB])

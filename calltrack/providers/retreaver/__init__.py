@@ -9,10 +9,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 from calltrack import checks
+from calltrack.client.ask import Ask
 from calltrack.client.auth import QueryKeys
 from calltrack.client.pages import LinkPages
 from calltrack.client.windows import NewestChangeFirst, TimeFilter
-from calltrack.provider import Calls, One, Provider, Setting, Webhook
+from calltrack.operations import Operations, Resource, Rows
+from calltrack.provider import Calls, Provider, Setting, Webhook
 from calltrack.providers.retreaver.mapping import REGION, map_call, map_delivery
 from calltrack.signatures import HmacSha256
 
@@ -31,7 +33,7 @@ def calls(version: str) -> Calls:
         filter=TimeFilter("created_at_start", "created_at_end", extra={"sort_by": "created_at", "order": "asc"}),
         # The API sorts by change, always newest first, but documents no filter by it.
         changes=NewestChangeFirst(extra={"sort_by": "updated_at", "order": "desc"}, changed="updated_at"),
-        one=One(f"/api/{version}/calls/{{id}}.json"),
+        one=Ask("GET", f"/api/{version}/calls/{{id}}.json"),
     )
 
 
@@ -45,6 +47,8 @@ PROVIDER = Provider(
         Setting("dialect", "the version of the calls API", default=VERSIONS[0], check=checks.one_of(*VERSIONS)),
         Setting("region", "how phone numbers without + are read, or none", default=REGION, check=checks.region),
         Setting("page_size", "calls per page, up to what the API gives", check=checks.between(1, 1000)),
+        Setting("postback_key", "a postback key: needed to write tags to calls", secret=True),
+        Setting("data_url", "where tags are written to", default="https://retreaverdata.com", check=checks.url),
         Setting(
             "campaign_token", "what [campaign_id] gives in a webhook", default="id", check=checks.one_of("id", "cid")
         ),
@@ -58,6 +62,59 @@ PROVIDER = Provider(
         event_fields=("event", "event_type", "trigger"),
     ),
     map_call=map_call,
+    versioned=True,
+    operations=Operations(
+        # The API of calls writes nothing; tags go another way.
+        update={
+            "tags": Ask(
+                "GET",
+                "/data_writing",
+                {"call_uuid": "{id}", "{name}": "{value}"},
+                base="{data_url}",
+                auth=QueryKeys({"key": "postback_key"}),
+            )
+        },
+        numbers=Resource(
+            Ask("GET", "/numbers.json"),
+            {"id": "id", "number": "number", "name": "desired_text", "campaign_id": "cid"},
+            wrapper="number",
+            pages=LinkPages(size=100),
+        ),
+        provision=Ask(
+            "POST",
+            "/numbers.json",
+            json={"number": {"type": "{kind}", "country": "{country}", "cid": "{campaign}", "afid": "{publisher}"}},
+            found="number",
+            repeatable=False,
+        ),
+        release=Ask("DELETE", "/numbers/{id}.json"),
+        campaigns=Resource(
+            Ask("GET", "/campaigns.json"), {"id": "id", "name": "name"}, wrapper="campaign", pages=LinkPages(size=100)
+        ),
+        campaign=Ask("GET", "/campaigns/{id}.json"),
+        report=Rows(
+            Ask(
+                "GET",
+                "/api/v1/reports.json",
+                {
+                    "domain": "calls",
+                    "facet": "daily",
+                    "created_at_start": "{since}",
+                    "created_at_end": "{until}",
+                    "per_page": "1000",
+                },
+                found="data",
+            ),
+            {
+                "name": "facet_name",
+                "calls": "total_calls",
+                "converted": "converted_count",
+                "revenue": "revenue",
+                "payout": "payout",
+                "cost": "cost",
+            },
+        ),
+    ),
     # Changes are listed by themselves, so reaching back only has to cover clocks that differ.
     overlap=timedelta(hours=1),
     environment={

@@ -16,7 +16,7 @@ METADATA = ("cid", "afid", "tid", "sid", "sub_id", "hung_up_by", "connected", "p
 def map_call(raw: Raw, context: Context) -> CallRecord:
     """A call as the API gives it. Raises `RejectRecord` where it has no id."""
     record = _record(raw, context)
-    record.emptied = _emptied(record)
+    record.emptied = read.emptied(record, AMOUNTS)
     if record.status is None and not read.blank(raw.get("status")):
         record.status = Status.UNKNOWN
     return record
@@ -99,13 +99,3 @@ def _metadata(raw: Raw) -> dict[str, Any] | None:
     if tags:
         found["tags"] = tags
     return found or None
-
-
-def _emptied(record: CallRecord) -> frozenset[str]:
-    """The amounts that the API states as null or "": there is none, and one that was there before is withdrawn."""
-    raw = record.raw
-    return frozenset(
-        column
-        for column, names in AMOUNTS.items()
-        if getattr(record, column) is None and any(name in raw and raw[name] in (None, "") for name in names)
-    )

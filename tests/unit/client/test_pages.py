@@ -29,7 +29,7 @@ def test_link_pages_go_by_the_name_of_the_link_not_by_its_place():
     answer = linked(link(9, "last"), link(3, "next"), link(1, "prev"))
     assert LINKS.first() == {"page": 1}
     assert LINKS.next({"page": 2}, answer, 100) == {"page": 3}
-    assert LINKS.params({"page": 3}) == {"page": "3", "per_page": "100"}
+    assert LINKS.params({"page": 3}) == {"page": 3, "per_page": 100}
     assert LINKS.total(answer) == 900
 
 
@@ -81,7 +81,7 @@ def test_offset_pages(offset, count, total, expected):
 
 
 def test_offset_pages_ask_for_the_size_they_count_with():
-    assert OFFSETS.params(OFFSETS.first()) == {"offset": "0", "limit": "500"}
+    assert OFFSETS.params(OFFSETS.first()) == {"offset": 0, "limit": 500}
 
 
 @pytest.mark.parametrize(("offset", "count", "total"), [(0, 500, "40001"), (40_000, 500, None)])

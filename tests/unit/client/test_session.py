@@ -2,6 +2,7 @@
 
 import pytest
 
+from calltrack.client.ask import Request
 from calltrack.client.auth import QueryKeys
 from calltrack.client.session import Client
 from calltrack.errors import FixConfiguration
@@ -20,7 +21,7 @@ def client(api_url):
     ],
 )
 def test_the_url_is_the_base_and_the_path(api_url, url):
-    assert client(api_url)._url("/api/v2/calls.json") == url
+    assert client(api_url)._url(Request(path="/api/v2/calls.json")) == url
 
 
 @pytest.mark.parametrize(
@@ -41,7 +42,7 @@ def test_the_url_is_the_base_and_the_path(api_url, url):
 )
 def test_a_path_that_could_lead_elsewhere_is_refused(path):
     with pytest.raises(ValueError, match="is no path of an API"):
-        client("https://api.example.com")._url(path)
+        client("https://api.example.com")._url(Request(path=path))
 
 
 @pytest.mark.parametrize(

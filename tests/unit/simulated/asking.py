@@ -13,19 +13,51 @@ from simulator import Simulator
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 Start = Callable[..., Simulator]
-LISTS = {"retreaver": "/api/v2/calls.json", "convoso": "/log/retrieve"}
+LISTS = {"retreaver": "/api/v2/calls.json", "convoso": "/log/retrieve", "trackdrive": "/calls", "ringba": "/calllogs"}
 #: what asks for everything
 ALL: dict[str, dict[str, Any]] = {
     "retreaver": {"per_page": 100},
     "convoso": {"limit": 500, "start_time": "2000-01-01 00:00:00"},
+    "trackdrive": {"cursor": "-1", "per_page": 100},
+    "ringba": {"size": 1000},
 }
 
 
 def get(sim: Simulator, provider: str, path: str, **params: Any) -> requests.Response:
-    """Ask with the account's credentials."""
+    """Ask with the account's credentials. Where a list is asked for by POST, `params` go into the body."""
+    if provider == "ringba" and path == LISTS["ringba"]:
+        return send(sim, provider, "POST", path, json=call_logs(**params))
+    if provider == "trackdrive" and "order" in params:
+        params["order_dir"] = params.pop("order")
+    return send(sim, provider, "GET", path, params=params)
+
+
+def send(
+    sim: Simulator, provider: str, method: str, path: str, *, params: Any = None, data: Any = None, json: Any = None
+) -> requests.Response:
+    """The same, in any way."""
+    settings, headers, params = sim.credentials(provider), {}, dict(params or {})
+    keys = None
+    if provider == "ringba":
+        path, headers = f"/{settings['account_id']}{path}", {"Authorization": f"Token {settings['api_token']}"}
+    elif provider == "trackdrive":
+        keys = (settings["public_key"], settings["private_key"])
+    else:
+        params = {**settings, **params}
     with requests.Session() as session:
         session.trust_env = False  # no proxy on the way to loopback, and no search for one
-        return session.get(sim.url(provider) + path, params={**sim.credentials(provider), **params}, timeout=10)
+        url = sim.url(provider) + path
+        return session.request(method, url, params=params, data=data, json=json, headers=headers, auth=keys, timeout=10)
+
+
+def call_logs(order: str = "desc", **asked: Any) -> dict[str, Any]:
+    """What asks Ringba for calls of all times."""
+    return {
+        "reportStart": "2000-01-01T00:00:00Z",
+        "reportEnd": "2100-01-01T00:00:00Z",
+        "orderByColumns": [{"column": "callDt", "direction": order}],
+        **asked,
+    }
 
 
 def records(provider: str, answer: requests.Response) -> list[Any]:
@@ -33,8 +65,15 @@ def records(provider: str, answer: requests.Response) -> list[Any]:
     if provider == "convoso":
         found: list[Any] = answer.json()["data"]["results"]
         return found
+    if provider == "ringba":
+        return list(answer.json()["report"]["records"])
+    if provider == "trackdrive":
+        return list(answer.json()["calls"])
     return [record.get("call", record) if isinstance(record, dict) else record for record in answer.json()]
 
 
 def id_of(record: Any) -> Any:
-    return (record.get("uuid") or record.get("id")) if isinstance(record, dict) else None
+    return next(filter(None, map(record.get, IDS)), None) if isinstance(record, dict) else None
+
+
+IDS = ("uuid", "id", "inboundCallId")

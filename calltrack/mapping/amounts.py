@@ -1,0 +1,21 @@
+"""Amounts that a complete record states to be empty: there is none, and one that was there before is withdrawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from calltrack.model import CallRecord
+
+
+def emptied(record: CallRecord, amounts: Mapping[str, Sequence[str]], *, left_out: bool = False) -> frozenset[str]:
+    """The columns of these amounts that the record states as null or "" (`CallRecord.emptied`).
+
+    `amounts`: column → the names it has in the raw record. `left_out`: where a name is missing that says so, too.
+    """
+    raw = record.raw
+    return frozenset(
+        column
+        for column, names in amounts.items()
+        if getattr(record, column) is None
+        and any(raw[name] in (None, "") if name in raw else left_out for name in names)
+    )

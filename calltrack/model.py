@@ -175,11 +175,18 @@ class Observation:
     #: where the bytes lie: one of the two
     page_id: int | None = None
     delivery_id: int | None = None
+    #: a notice without a version, of a provider whose records carry one: any of those outranks it
+    hearsay: bool = False
 
     @property
     def versioned(self) -> bool:
         """Whether the provider itself says which version of the call this is."""
         return self.record.provider_updated_at is not None
+
+    @property
+    def dated(self) -> bool:
+        """Whether the moment of landing stands for the version that the provider's records do not have."""
+        return not (self.versioned or self.hearsay)
 
 
 def call_id(account_id: UUID, external_id: str) -> UUID:

@@ -19,7 +19,7 @@ from calltrack.sync.progress import summary
 _LIST = text("""
 SELECT run.*, account.name AS account, now() AS now
 FROM sync_runs run JOIN provider_configs account ON account.id = run.account_id
-WHERE (CAST(:provider AS text) IS NULL OR run.provider = :provider) AND (:checks OR run.mode <> 'check')
+WHERE (CAST(:provider AS text) IS NULL OR run.provider = :provider) AND (:checks OR run.mode NOT IN ('check', 'live'))
 ORDER BY run.id DESC LIMIT :most
 """)
 _ONE = text("""

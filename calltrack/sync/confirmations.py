@@ -33,8 +33,8 @@ GROUP BY seen.id, seen.digest
 
 def guard(cursor: Cursor[Any], batch: Iterable[Observation]) -> None:
     """Keep confirmations and late observations of an account apart until the transaction ends."""
-    wanted = {one.account_id: False for one in batch if not one.versioned}
-    wanted |= {one.account_id: True for one in batch if not one.versioned and one.page_id is not None}
+    wanted = {one.account_id: False for one in batch if one.dated}
+    wanted |= {one.account_id: True for one in batch if one.dated and one.page_id is not None}
     for account, alone in sorted(wanted.items()):
         lock = "pg_advisory_xact_lock" if alone else "pg_advisory_xact_lock_shared"
         cursor.execute(f"SELECT {lock}(hashtextextended(%s, 0))", [f"confirmations {account}"])
@@ -47,7 +47,7 @@ def later(
 
     By pages landed after the earliest of the unversioned observations: what they are late for.
     """
-    unversioned = [one for one in observations if not one.versioned]
+    unversioned = [one for one in observations if one.dated]
     if not unversioned:
         return {}
     accounts = list({one.account_id for one in unversioned})

@@ -21,7 +21,7 @@ from calltrack.db.session import driver, engine
 from calltrack.errors import NotACall, RefuseDelivery
 from calltrack.model import call_id
 from calltrack.provider import Mapper
-from calltrack.sync import arrivals, rejects
+from calltrack.sync import arrivals, rejects, wanted
 from calltrack.sync.hints import Hint, Step
 from calltrack.sync.ingest import Outcome, ingest
 from calltrack.sync.observe import Reject, Sight
@@ -61,27 +61,50 @@ class Verdict:
     state: str
     reason: str | None = None
     call: UUID | None = None
+    #: the provider's id of the call, where it is to be asked for the rest
+    wanted: str | None = None
 
 
-def process(provider: str, most: int = BATCH) -> int:
-    """Process a batch of the provider's waiting deliveries. Returns how many there were; 0: none is waiting."""
+def process(provider: str, most: int = BATCH, asked: list[Hint] | None = None) -> int:
+    """Process a batch of the provider's waiting deliveries. Returns how many there were; 0: none is waiting.
+
+    `asked` takes the hints for calls that the provider is to be asked for.
+    """
     try:
         with engine().begin() as connection:
-            return _process(connection, provider, most)
+            number, hints = _process(connection, provider, most)
     except OperationalError:
         raise
     except Exception:
         if most == 1:
             raise
         logger.exception("a batch of deliveries failed: trying them one by one", provider=provider)
-    return _one_by_one(provider, most)
+        return _one_by_one(provider, most)
+    if asked is not None:
+        asked += hints
+    return number
 
 
-def _process(connection: Connection, provider: str, most: int) -> int:
+def _process(connection: Connection, provider: str, most: int) -> tuple[int, list[Hint]]:
     waiting = connection.execute(_CLAIM, {"provider": provider, "most": most}).mappings().all()
-    if waiting:
-        settle(connection, waiting)
-    return len(waiting)
+    if not waiting:
+        return 0, []
+    verdicts, _ = settle(connection, waiting)
+    return len(waiting), _ask(connection, provider, waiting, verdicts)
+
+
+def _ask(
+    connection: Connection, provider: str, deliveries: Sequence[RowMapping], verdicts: Sequence[Verdict]
+) -> list[Hint]:
+    """Have the provider asked for the calls of which these deliveries told too little."""
+    account_of = {delivery["id"]: delivery["account_id"] for delivery in deliveries}
+    by_account: dict[UUID, list[str]] = {}
+    for verdict in verdicts:
+        if verdict.wanted is not None:
+            by_account.setdefault(account_of[verdict.id], []).append(verdict.wanted)
+    return [
+        hint for account, ids in sorted(by_account.items()) for hint in wanted.ask(connection, account, provider, ids)
+    ]
 
 
 def _one_by_one(provider: str, most: int) -> int:
@@ -93,7 +116,7 @@ def _one_by_one(provider: str, most: int) -> int:
                 return done
             try:
                 with connection.begin_nested():
-                    settle(connection, [delivery])
+                    settle(connection, [delivery])  # what it wants asked is left to the next sync
             except OperationalError:
                 raise
             except Exception as error:
@@ -158,8 +181,10 @@ def _read(delivery: RowMapping, mapper: Mapper, sight: Sight) -> Verdict:
         return Verdict(delivery["id"], "ignored", f"excluded: {seen.excluded[0][1]}")
     if seen.rejects:
         return _rejected(delivery["id"], seen.rejects[0])
-    key = call_id(delivery["account_id"], seen.observations[0].record.external_id)
-    return Verdict(delivery["id"], "processed", call=key)
+    record = seen.observations[0].record
+    key = call_id(delivery["account_id"], record.external_id)
+    asks = wanted.wants(delivery["provider"], delivery["settings"], record)
+    return Verdict(delivery["id"], "processed", call=key, wanted=record.external_id if asks else None)
 
 
 def _rejected(delivery_id: int, reject: Reject) -> Verdict:
@@ -176,8 +201,9 @@ def _columns(verdicts: Sequence[Verdict]) -> dict[str, list[Any]]:
 
 
 def drain(provider: str, batches: int = 20) -> list[Hint]:
-    """Process batch after batch, and return a hint where deliveries are left after so many."""
+    """Process batch after batch. Returns hints: for calls to ask for, and where deliveries are left after so many."""
+    hints: list[Hint] = []
     for _ in range(batches):
-        if process(provider) < BATCH:
-            return []
-    return [Hint(Step.DELIVERIES, provider)]
+        if process(provider, BATCH, hints) < BATCH:
+            return hints
+    return [*hints, Hint(Step.DELIVERIES, provider)]

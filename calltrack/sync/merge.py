@@ -4,7 +4,9 @@ Read aloud: *a field takes the value of the greatest observation among those tha
 ordered by how far the call was, then by version, then by source; money and conversion are taken from verified
 observations only.*
 
-The version is the provider's own "last changed"; where there is none, the moment the observation was landed. Ties are
+The version is the provider's own "last changed"; where there is none, the moment the observation was landed. What
+comes without a version from a provider whose records carry one, a webhook template say, is hearsay: it ranks below all
+that has one, and fills what nothing else says. Ties are
 broken by the mapper's version and the digest of the content, so the order is total, and merging is a join: associative,
 commutative, idempotent. `tests/unit/sync/test_merge.py` shuffles, doubles and repeats observations to prove it.
 
@@ -29,6 +31,8 @@ from calltrack.model import FIELDS, Observation, Source
 VERIFIED_ONLY = frozenset({"revenue", "payout", "cost", "converted"})
 #: the keys of `metadata` merge one by one too, as "metadata.<key>"
 METADATA = "metadata."
+#: microseconds (31,700 years): hearsay lies so far before everything that is dated, and in its own order
+HEARSAY = 10**18
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -56,9 +60,10 @@ class Row:
 def stamp_of(observation: Observation) -> Stamp:
     """Where this observation stands in the order of all observations of its call."""
     record = observation.record
+    version = microseconds(record.provider_updated_at or observation.landed_at)
     return Stamp(
         record.stage().value,
-        microseconds(record.provider_updated_at or observation.landed_at),
+        version - HEARSAY if observation.hearsay else version,
         observation.source.value,
         observation.mapper_version,
         observation.digest.hex(),

@@ -40,6 +40,8 @@ class Door:
     delivery_id: int | None = None
     #: the type of a delivery: it tells something too, so it is a part of the content
     event: str = ""
+    #: whether the provider's records carry a version
+    versioned: bool = False
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,7 @@ def _observation(record: CallRecord, digest: bytes, door: Door) -> Observation:
         door.mapper_version,
         door.page_id,
         door.delivery_id,
+        hearsay=door.versioned and not record.complete and record.provider_updated_at is None,
     )
 
 

@@ -24,6 +24,8 @@ class Mode(StrEnum):
     RECOVER = "recover"
     #: a bucket of the completeness ledger, to be compared
     CHECK = "check"
+    #: single calls that deliveries told of
+    LIVE = "live"
 
 
 class Axis(StrEnum):

@@ -52,7 +52,12 @@ LONGEST_OUTAGE = timedelta(hours=24)
 REPEATS = 3
 
 #: which lane of the request budget a run takes
-LANES = {Mode.INCREMENTAL.value: Lane.INCREMENTAL, Mode.RECOVER.value: Lane.REPAIR, Mode.CHECK.value: Lane.REPAIR}
+LANES = {
+    Mode.LIVE.value: Lane.LIVE,
+    Mode.INCREMENTAL.value: Lane.INCREMENTAL,
+    Mode.RECOVER.value: Lane.REPAIR,
+    Mode.CHECK.value: Lane.REPAIR,
+}
 
 logger = log.get(__name__)
 

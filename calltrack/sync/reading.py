@@ -87,6 +87,7 @@ def read_delivery(delivery: Mapping[Any, Any], mapper: Mapper) -> Sight:
         landed_at=delivery["received_at"],
         delivery_id=delivery["id"],
         event=event,
+        versioned=registry.get(delivery["provider"]).versioned,
     )
     payload = inbox.read(delivery["content_type"], delivery["query"], delivery["body"])
     return observe([payload], lambda raw: mapper.map_delivery(raw, event, context), door, _rules(delivery))

@@ -44,7 +44,7 @@ WHERE run.id = :run_id FOR NO KEY UPDATE OF run, account
 """)
 _IN_THE_WAY = text("""
 SELECT id FROM sync_runs
-WHERE account_id = :account_id AND axis = :axis AND state = 'running' AND mode <> 'check'
+WHERE account_id = :account_id AND axis = :axis AND state = 'running' AND mode NOT IN ('check', 'live')
   AND since < :until AND until > :since LIMIT 1
 """)
 _BEGIN = text("""
@@ -231,7 +231,7 @@ def _ended(connection: Connection, run: RowMapping) -> None:
     """Note with the account how its last sync ended; with its bucket, what a check found."""
     if run["mode"] == Mode.CHECK:
         settle(connection, run)
-    else:
+    elif run["mode"] != Mode.LIVE:
         connection.execute(_STATUS, dict(run))
         lateness.fade(connection, run["account_id"])
 

@@ -156,8 +156,11 @@ def _store(connection: Connection, page: RowMapping) -> tuple[RowMapping, int]:
 
 
 def _note_news(cursor: Cursor[Any], page: RowMapping, outcome: Outcome) -> None:
-    """What the page says about the provider's habits. The very first sync says nothing: everything is news to it."""
-    if not outcome.news or page["synced_until"] is None:
+    """What the page says about the provider's habits.
+
+    The very first sync says nothing, for everything is news to it; nor does a call that was asked for by its id.
+    """
+    if not outcome.news or page["synced_until"] is None or page["mode"] == Mode.LIVE:
         return
     by_change = registry.get(page["provider"]).calls(page["settings"]).changes is not None
     account, landed = page["account_id"], page["fetched_at"]

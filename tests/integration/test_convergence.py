@@ -2,6 +2,7 @@
 
 What must come out is computed here anew from the rule in words: per field the value of the greatest observation among
 those that have it, by how far the call was, then by version, then by source; money and conversion from verified ones.
+A notice without a version ranks below what has one, where the provider's records do.
 
 CALLTRACK_EXAMPLES=2000 tries more than the usual few.
 """
@@ -156,7 +157,8 @@ class Inbox:
 def greatness(one):
     """By how far the call was, version, source, and then by what only breaks ties."""
     version = one.record.provider_updated_at or one.landed_at
-    return one.record.stage().value, version, one.source.value, one.mapper_version, one.digest.hex()
+    hearsay = one.provider == "retreaver" and one.record.provider_updated_at is None
+    return one.record.stage().value, not hearsay, version, one.source.value, one.mapper_version, one.digest.hex()
 
 
 def expected(observations):

@@ -141,7 +141,6 @@ def test_a_flood_is_left_to_the_next_message(world):
         deliver(world, call_uuid=f"c{number}")
     monkey = pytest.MonkeyPatch()
     monkey.setattr(deliveries, "BATCH", 3)
-    monkey.setattr(deliveries.process, "__defaults__", (3,))
     assert deliveries.drain("retreaver", batches=2) == [Hint(Step.DELIVERIES, "retreaver")]
     assert deliveries.drain("retreaver", batches=2) == []
     monkey.undo()

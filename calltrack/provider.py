@@ -70,6 +70,8 @@ class Calls:
     method: str = "GET"
     #: what goes along with every such request
     fixed: Mapping[str, Any] = field(default_factory=dict)
+    #: the longest range that may be asked for at once; None: any
+    longest: timedelta | None = None
     #: the key around each record (`{"call": {…}}` → "call"); "" where a record stands bare
     wrapper: str = ""
 
@@ -100,9 +102,12 @@ class Calls:
         return [unwrap(record, self.wrapper) for record in records[:1]]
 
     def adjusted(self, settings: Mapping[str, str]) -> Calls:
-        """These calls as this account's settings want them (`page_size`, `offset_cap`, names in paths)."""
+        """These calls as this account's settings want them (`page_size`, `offset_cap`, `longest_range`, paths)."""
         one = self.one and replace(self.one, path=fill_path(self.one.path, settings))
-        return replace(self, path=fill_path(self.path, settings), one=one, pages=self.pages.adjusted(settings))
+        days = settings.get("longest_range")
+        longest = timedelta(days=int(days)) if days else self.longest
+        path, pages = fill_path(self.path, settings), self.pages.adjusted(settings)
+        return replace(self, path=path, one=one, pages=pages, longest=longest)
 
 
 def unwrap(record: Any, wrapper: str) -> Raw:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -65,15 +66,25 @@ def plan(
         window = Window(max(provider.history, synced_until - (overlap or provider.overlap)), now)
         if calls.changes is not None:
             return Plan(Axis.CHANGED, window, (window,))
-        return Plan(Axis.CREATED, window, cut(window))
+        return Plan(Axis.CREATED, window, cut(window, calls.longest))
     window = Window(since or provider.history, min(until or now, now))
-    return Plan(Axis.CREATED, window, (window,) if mode is Mode.CHECK else cut(window))
+    return Plan(Axis.CREATED, window, (window,) if mode is Mode.CHECK else cut(window, calls.longest))
 
 
-def cut(window: Window) -> tuple[Window, ...]:
-    """The range in slices, newest first; each older one is longer."""
+def cut(window: Window, longest: timedelta | None = None) -> tuple[Window, ...]:
+    """The range in slices, newest first; each older one is longer, up to what the provider lets us ask for at once."""
     edges = [window.until, *(edge for back in CUTS if (edge := window.until - back) > window.since), window.since]
-    return tuple(Window(older, newer) for newer, older in pairwise(edges))
+    slices = [Window(older, newer) for newer, older in pairwise(edges)]
+    return tuple(slices if longest is None else [part for one in slices for part in _steps(one, longest)])
+
+
+def _steps(window: Window, longest: timedelta) -> Iterator[Window]:
+    """The range in steps of this length, newest first."""
+    until = window.until
+    while until > window.since:
+        since = max(window.since, until - longest)
+        yield Window(since, until)
+        until = since
 
 
 def halves(window: Window) -> tuple[Window, Window] | None:

@@ -62,3 +62,12 @@ def test_a_range_ends_now_at_the_latest():
     since = NOW - timedelta(days=2)
     assert made("convoso", Mode.RANGE, since=since, until=NOW + timedelta(days=9)).window == Window(since, NOW)
     assert made("convoso", Mode.RANGE, since=since).window == Window(since, NOW)
+
+
+def test_no_slice_is_longer_than_the_provider_allows():
+    window = Window(NOW - timedelta(days=400), NOW)
+    slices = cut(window, timedelta(days=31))
+    assert max(one.until - one.since for one in slices) <= timedelta(days=31)
+    assert slices[0].until == window.until
+    assert slices[-1].since == window.since
+    assert all(newer.since == older.until for newer, older in pairwise(slices))

@@ -281,6 +281,7 @@ sync_pages = Table(
     Column("error", Text),
     #: zlib-compressed body, byte for byte
     Column("body", LargeBinary),
+    #: of the records in it
     Column("body_digest", LargeBinary),
     moment("fetched_at"),
     moment("stored_at"),
@@ -294,12 +295,17 @@ sync_pages = Table(
     #: calls that this page showed to be as they were: later than what their rows remember (`calltrack.sync.merge`)
     Column("confirmed", ARRAY(Uuid)),
     Column("confirmed_as", ARRAY(LargeBinary)),
+    #: the calls that it holds, and as which records, where that tells all of it (`calltrack.sync.again`)
+    Column("held", ARRAY(Uuid)),
+    Column("held_as", ARRAY(LargeBinary)),
+    Column("mapper_version", Integer),
     UniqueConstraint("slice_id", "number"),
     #: a cursor that comes again would read for ever
     UniqueConstraint("slice_id", "cursor"),
     Index("ix_sync_pages_run_unstored", "run_id", postgresql_where=text("state <> 'stored'")),
     Index("ix_sync_pages_waiting", "next_attempt_at", postgresql_where=text("state IN ('pending', 'fetched')")),
     Index("ix_sync_pages_account_fetched", "account_id", "fetched_at"),
+    Index("ix_sync_pages_account_body", "account_id", "body_digest", postgresql_where=text("held IS NOT NULL")),
 )
 
 #: What the spec calls the sync status: one row per account.

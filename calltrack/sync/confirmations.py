@@ -40,6 +40,11 @@ def guard(cursor: Cursor[Any], batch: Iterable[Observation]) -> None:
         cursor.execute(f"SELECT {lock}(hashtextextended(%s, 0))", [f"confirmations {account}"])
 
 
+def guard_page(cursor: Cursor[Any], account: UUID) -> None:
+    """As `guard`, for a page of the account."""
+    cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"confirmations {account}"])
+
+
 def later(
     cursor: Cursor[Any], observations: Sequence[Observation], ids: Sequence[UUID]
 ) -> dict[UUID, list[tuple[bytes, datetime]]]:

@@ -49,6 +49,8 @@ class Outcome:
     #: what Postgres would not take, with its reason; everything else went through
     refused: list[tuple[Observation, str]] = field(default_factory=list)
     news: list[News] = field(default_factory=list)
+    #: every call of the batch, and as which record it was told last: its digest
+    records: list[tuple[UUID, bytes]] = field(default_factory=list)
 
     def __iadd__(self, other: Self) -> Self:
         for name, value in vars(other).items():
@@ -109,6 +111,7 @@ def _refused(
 def _ingest(cursor: Cursor[Any], batch: Sequence[Observation], target: upsert.Table, *, thorough: bool) -> Outcome:
     calls = _by_call(batch)
     outcome = Outcome(duplicates=len(batch) - len(calls))
+    outcome.records = [(call.id, call.observations[-1].digest) for call in calls]
     if not calls:
         return outcome
     confirmations.guard(cursor, batch)

@@ -11,6 +11,7 @@ from hashlib import blake2b
 from typing import Any
 from uuid import UUID
 
+import orjson
 from sqlalchemy import Connection, RowMapping, text
 from sqlalchemy.exc import IntegrityError
 from structlog.contextvars import bound_contextvars
@@ -206,7 +207,7 @@ def _fetch(work: _Work) -> Fetched:
         if decision.kind == "retry" or (isinstance(error, TryLater) and _outage(work.page)):
             return _park(work, error, decision)
         return _fail(work.page, error)
-    return _land(work, answer, len(records), cursor)
+    return _land(work, answer, records, cursor)
 
 
 def _ask(work: _Work) -> Answer:
@@ -239,14 +240,10 @@ def _next(work: _Work, answer: Answer, records: list[Raw]) -> Cursor | None:
     return cursor
 
 
-def _land(work: _Work, answer: Answer, count: int, cursor: Cursor | None) -> Fetched:
+def _land(work: _Work, answer: Answer, records: list[Raw], cursor: Cursor | None) -> Fetched:
     """Commit the page's bytes, its successor, and what they say about the slice, in one transaction."""
     page = work.page
-    landing = {
-        "page_id": page["id"],
-        "body": zlib.compress(answer.body, 1),
-        "digest": blake2b(answer.body, digest_size=16).digest(),
-    }
+    landing = {"page_id": page["id"], "body": zlib.compress(answer.body, 1), "digest": _digest(answer, records)}
     try:
         with engine().begin() as connection:
             landed = connection.execute(_LAND, landing).one_or_none()
@@ -262,11 +259,20 @@ def _land(work: _Work, answer: Answer, count: int, cursor: Cursor | None) -> Fet
             if cursor is None:
                 connection.execute(_EXHAUSTED, {"slice_id": page["slice_id"], "state": "exhausted"})
                 return Fetched(landed=True)
-            if landed[1] >= REPEATS - 1 and count:
+            if landed[1] >= REPEATS - 1 and records:
                 raise EndlessPages
             return Fetched(True, (_open_next(connection, page, cursor),))
     except (EndlessPages, IntegrityError):
         return _endless(work, landing)
+
+
+def _digest(answer: Answer, records: list[Raw]) -> bytes:
+    """Of what the page holds: around its records some providers write another number each time."""
+    try:
+        content = orjson.dumps(records)
+    except TypeError:  # nested deeper than it writes
+        content = answer.body
+    return blake2b(content, digest_size=16).digest()
 
 
 def _open_next(connection: Connection, page: RowMapping, cursor: Cursor) -> Hint:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from psycopg import Cursor
 from sqlalchemy import Connection, RowMapping, TextClause, text
@@ -14,6 +15,7 @@ from structlog.contextvars import bound_contextvars
 from calltrack import registry
 from calltrack.db.session import driver, engine
 from calltrack.sync import arrivals, lateness, progress, rejects, runs, schedule
+from calltrack.sync.again import NOTHING, Held, held_before, held_by
 from calltrack.sync.hints import Hint, Step
 from calltrack.sync.ingest import Outcome, ingest
 from calltrack.sync.ledger.check import check
@@ -42,7 +44,8 @@ _NEXT = text(
 _COUNTS = ("fetched", "inserted", "updated", "unchanged", "rejected", "duplicates", "excluded")
 _STORED = text("""
 UPDATE sync_pages SET state = 'stored', stored_at = now(), reason = NULL, error = NULL, confirmed = :confirmed,
-    confirmed_as = :confirmed_as, fetched = :fetched, inserted = :inserted, updated = :updated, unchanged = :unchanged,
+    confirmed_as = :confirmed_as, held = :held, held_as = :held_as, mapper_version = :mapper_version,
+    fetched = :fetched, inserted = :inserted, updated = :updated, unchanged = :unchanged,
     rejected = :rejected, duplicates = :duplicates, excluded = :excluded
 WHERE id = :page_id
 """)
@@ -128,13 +131,16 @@ def _finish(run_id: int) -> tuple[RowMapping | None, list[Hint]]:
         return runs.finish(connection, run_id)
 
 
-def _confirmed(outcome: Outcome) -> dict[str, list[Any] | None]:
+def _confirmed(confirmed: Sequence[tuple[UUID, bytes]]) -> dict[str, list[Any] | None]:
     """The calls that a page showed as they were, and as which records, as two columns."""
-    calls, digests = zip(*outcome.confirmed, strict=True) if outcome.confirmed else ((), ())
+    calls, digests = zip(*confirmed, strict=True) if confirmed else ((), ())
     return {"confirmed": list(calls) or None, "confirmed_as": list(digests) or None}
 
 
 def _store(connection: Connection, page: RowMapping) -> tuple[RowMapping, int]:
+    held = held_before(connection, page)
+    if held is not None:
+        return _stored_again(connection, page, held)
     first, *beside = readings(page)
     sight = read_page(page, first.mapper)
     with driver(connection).cursor() as cursor:
@@ -147,8 +153,24 @@ def _store(connection: Connection, page: RowMapping) -> tuple[RowMapping, int]:
         for reading in beside:
             ingest(cursor, read_page(page, reading.mapper).observations, target=reading.target)
         _note_news(cursor, page, outcome)
-    counts = _counts(sight, len(refused), outcome)
-    connection.execute(_STORED, {"page_id": page["id"], **_confirmed(outcome), **counts})
+    holds = held_by(page, sight, outcome, first.mapper.version) if first.target.logged else None
+    columns = {**_confirmed(outcome.confirmed), **(holds.columns() if holds else NOTHING)}
+    return _note_stored(connection, page, _counts(sight, len(refused), outcome), columns)
+
+
+def _stored_again(connection: Connection, page: RowMapping, held: Held) -> tuple[RowMapping, int]:
+    """A page that has nothing new: each of its calls is as it was, and confirmed where nothing else says so."""
+    versioned = registry.get(page["provider"]).versioned
+    confirmed = [] if versioned else list(zip(held.calls, held.digests, strict=True))
+    counts = {**dict.fromkeys(_COUNTS, 0), "fetched": len(held.calls), "unchanged": len(held.calls)}
+    return _note_stored(connection, page, counts, {**_confirmed(confirmed), **held.columns()})
+
+
+def _note_stored(
+    connection: Connection, page: RowMapping, counts: dict[str, int], columns: dict[str, Any]
+) -> tuple[RowMapping, int]:
+    """The page's books, and what they add to the run's."""
+    connection.execute(_STORED, {"page_id": page["id"], **columns, **counts})
     before = {name: page[name] for name in _COUNTS}
     more = {name: counts[name] - before[name] for name in _COUNTS}
     counted = {"run_id": page["run_id"], "pages": 0 if page["stored_at"] else 1, **more}
@@ -170,7 +192,7 @@ def _note_news(cursor: Cursor[Any], page: RowMapping, outcome: Outcome) -> None:
     arrivals.note_polled(cursor, account, outcome.news, landed)
 
 
-def _counts(sight: Sight, rejected: int, outcome: Outcome) -> dict[str, Any]:
+def _counts(sight: Sight, rejected: int, outcome: Outcome) -> dict[str, int]:
     """Every record of the page in exactly one count."""
     return {
         "fetched": len(sight.observations) + len(sight.rejects) + len(sight.excluded),

@@ -13,6 +13,7 @@ import zlib
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
 
 import orjson
 import pytest
@@ -114,11 +115,13 @@ class Inbox:
             wrapped = [{"call": record} for record in said] if self.provider == "retreaver" else body
             query = text(
                 "INSERT INTO sync_pages (run_id, slice_id, account_id, provider, number, cursor, state, body,"
-                " fetched_at) VALUES (:r, :s, :a, :p, :n, CAST(:c AS jsonb), 'fetched', :b, :t) RETURNING id"
+                " body_digest, fetched_at)"
+                " VALUES (:r, :s, :a, :p, :n, CAST(:c AS jsonb), 'fetched', :b, :d, :t) RETURNING id"
             )
             page = {"r": self.run, "s": self.slice, "n": place, "c": f'{{"page": {place}}}', "t": at}
-            packed = zlib.compress(orjson.dumps(wrapped))
-            key = connection.execute(query, {"a": self.account, "p": self.provider, "b": packed, **page})
+            bytes_ = orjson.dumps(wrapped)
+            told = {"b": zlib.compress(bytes_), "d": blake2b(bytes_, digest_size=16).digest()}
+            key = connection.execute(query, {"a": self.account, "p": self.provider, **told, **page})
             return kind, key.scalar_one()
         query = text(
             "INSERT INTO webhook_logs (account_id, provider, event_type, content_type, body, verified, dedup_key,"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from itertools import pairwise
 
 from calltrack.client.windows import Window
 from calltrack.provider import Calls, Provider
 
+_INSTANT = timedelta(microseconds=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: How far back behind the end of a range slices are cut: most calls are recent, and the recent ones are wanted first.
 CUTS = tuple(timedelta(days=days) for days in (1, 7, 30, 180))
 
@@ -72,17 +74,27 @@ def plan(
 
 
 def cut(window: Window, longest: timedelta | None = None) -> tuple[Window, ...]:
-    """The range in slices, newest first; each older one is longer, up to what the provider lets us ask for at once."""
-    edges = [window.until, *(edge for back in CUTS if (edge := window.until - back) > window.since), window.since]
+    """The range in slices, newest first; each older one is longer, up to what the provider lets us ask for at once.
+
+    They are cut where the last run cut them, most of the time: an older slice then has the same pages again, and those
+    that hold nothing new need not be read (`calltrack.sync.again`).
+    """
+    edges = [window.until, *(edge for back in CUTS if (edge := _even(window.until - back, back)) > window.since)]
+    edges.append(window.since)
     slices = [Window(older, newer) for newer, older in pairwise(edges)]
     return tuple(slices if longest is None else [part for one in slices for part in _steps(one, longest)])
+
+
+def _even(moment: datetime, length: timedelta) -> datetime:
+    """The last moment before, or at, this one that divides time since 1970 into spans of this length."""
+    return moment - (moment - _EPOCH) % length
 
 
 def _steps(window: Window, longest: timedelta) -> Iterator[Window]:
     """The range in steps of this length, newest first."""
     until = window.until
     while until > window.since:
-        since = max(window.since, until - longest)
+        since = max(window.since, _even(until - _INSTANT, longest))
         yield Window(since, until)
         until = since
 

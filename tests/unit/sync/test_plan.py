@@ -71,3 +71,12 @@ def test_no_slice_is_longer_than_the_provider_allows():
     assert slices[0].until == window.until
     assert slices[-1].since == window.since
     assert all(newer.since == older.until for newer, older in pairwise(slices))
+
+
+def test_an_older_slice_is_cut_as_the_day_before():
+    """Its pages are then the same, and those with nothing new need not be read."""
+    since = NOW - timedelta(days=800)
+    today, before = (set(cut(Window(since, NOW - timedelta(hours=hours)))) for hours in (0, 3))
+    assert len(today & before) == len(today) - 1
+    today, before = (set(cut(Window(since, NOW - timedelta(days=days)), timedelta(days=31))) for days in (0, 1))
+    assert len(today & before) > len(today) - 5

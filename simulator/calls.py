@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import NamedTuple
+from hashlib import blake2b
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from simulator.chance import Dice
@@ -58,6 +59,10 @@ class Call:
     repeated: bool
     #: in [0, 1): the calls with the smallest values are those that change late
     restless: float
+    #: what clients wrote on it: tags, annotations, extra fields
+    tags: dict[str, str] | None = None
+    #: another id, out of a row of numbers, where the provider has two
+    number: int = 0
 
     def whim(self, which: int) -> float:
         """A number in [0, 1) that differs from call to call, and from one `which` (a prime number) to the next."""
@@ -102,9 +107,9 @@ OUTCOMES = {
 }
 
 
-def inbound(seed: int, index: int, start: datetime) -> Call:
-    """A call to a tracking number, forwarded to a buyer: Retreaver."""
-    dice = Dice(f"{seed}/retreaver/{index}")
+def inbound(seed: int, index: int, start: datetime, provider: str = "retreaver") -> Call:
+    """A call to a tracking number, forwarded to a buyer: Retreaver, and whoever is like it."""
+    dice = Dice(f"{seed}/{provider}/{index}")
     call_id = UUID(int=dice.bits(128), version=4)
     start = _whole_milliseconds(start)
     ivr, hold, reached = dice.between(3, 19), dice.between(2, 29), dice.share() < 0.8
@@ -115,7 +120,7 @@ def inbound(seed: int, index: int, start: datetime) -> Call:
     converted = reached and talk > 60 and dice.share() < 0.7
     revenue = Decimal(25 * dice.between(40, 599)) / 100 if converted else None
     return Call(
-        provider="retreaver",
+        provider=provider,
         id=str(call_id),
         created_at=start + timedelta(milliseconds=dice.between(50, 299)),
         started_at=start,
@@ -191,8 +196,24 @@ def outbound(seed: int, index: int, start: datetime) -> Call:
     )
 
 
+def routed(seed: int, index: int, start: datetime) -> Call:
+    """A call to a tracking number, routed to a target: Ringba, which lists it under the moment it began."""
+    call = inbound(seed, index, start, "ringba")
+    call.id = f"v2{blake2b(call.id.encode(), digest_size=20).hexdigest()}"
+    call.created_at = call.started_at
+    return call
+
+
+def tracked(seed: int, index: int, start: datetime) -> Call:
+    """A call to a number of an offer: TrackDrive, which counts its calls, and knows one moment for their beginning."""
+    call = inbound(seed, index, start, "trackdrive")
+    call.number = 100_000_000 * (1 + seed % 9) + index
+    call.created_at = call.started_at
+    return call
+
+
 #: provider → how a call comes about there
-DRAW = {"retreaver": inbound, "convoso": outbound}
+DRAW = {"retreaver": inbound, "convoso": outbound, "trackdrive": tracked, "ringba": routed}
 
 
 def change(call: Call, at: datetime) -> None:
@@ -205,9 +226,17 @@ def change(call: Call, at: datetime) -> None:
     else:
         call.converted = not call.converted
         call.outcome = "SALE" if call.converted else "NI"
-    if call.provider == "retreaver":
+    if call.provider != "convoso":
         call.revenue = Decimal(1000 + call.lead % 9000) / 100 if call.converted else None
         call.payout = (call.revenue / 2).quantize(Decimal("0.01")) if call.revenue is not None else None
+    call.updated_at = _whole_milliseconds(at)
+
+
+def rewrite(call: Call, at: datetime, **fields: Any) -> None:
+    """A client changes some of the call's fields; its tags come on top of those that it has."""
+    fields["tags"] = {**(call.tags or {}), **fields.pop("tags", {})} or None
+    for name, value in fields.items():
+        setattr(call, name, value)
     call.updated_at = _whole_milliseconds(at)
 
 

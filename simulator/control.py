@@ -34,7 +34,10 @@ class Control:
 
     def stats(self) -> dict[str, object]:
         """Counts per provider, and `strayed`."""
-        reports: dict[str, object] = {name: stand_in.traffic.report() for name, stand_in in self._stand_ins.items()}
+        reports: dict[str, object] = {
+            name: stand_in.traffic.report() | {"writes": dict(stand_in.writes)}
+            for name, stand_in in self._stand_ins.items()
+        }
         return reports | {"strayed": self.strayed}
 
     def _truth(self, stand_in: StandIn, path: list[str], params: Mapping[str, str]) -> Reply:

@@ -1,9 +1,10 @@
-"""A stand-in for Convoso's call log: offset and limit, local times, and errors that come as success."""
+"""A stand-in for Convoso's API: a log by offset and limit, local times, and errors that come as success."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
 from functools import partial
 from typing import ClassVar
 from zoneinfo import ZoneInfo
@@ -11,7 +12,8 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from simulator import convoso_records as records
-from simulator.calls import Call
+from simulator.calls import CAMPAIGNS, Call
+from simulator.drifting import Drift
 from simulator.messages import Reply, Request, as_json
 from simulator.rows import Listing, Row
 from simulator.standin import Json, Render, StandIn
@@ -20,6 +22,9 @@ from simulator.traffic import Limit
 MOST_PER_PAGE = 500
 GREATEST_OFFSET = 40_000
 BAD_OFFSET = 7231
+NO_LOG_ID, UNKNOWN_LOG, NOTHING_TO_SET = 6032, 6033, 6036
+
+EXTRA_FIELDS = ("extra_field_01", "extra_field_02")
 
 #: query parameter → what a call must then have
 FILTERS: dict[str, Callable[[Call], str]] = {
@@ -42,6 +47,9 @@ class Convoso(StandIn):
     usual_limits: ClassVar[tuple[Limit, ...]] = (Limit(10, 1),)
     unfilled_id: ClassVar[str] = "[call_log_id]"
     id_keys: ClassVar[tuple[str, ...]] = ("id", "call_id")
+    drift: ClassVar[Drift] = Drift(
+        nested=("campaign",), status="status", hides=("campaign_name", "status", "disposition")
+    )
 
     @property
     def credentials(self) -> Mapping[str, str]:
@@ -68,14 +76,19 @@ class Convoso(StandIn):
     def answer(self, request: Request) -> Reply:
         if request.params.get("auth_token") != self.credentials["auth_token"]:
             return self.refuse(401, "Invalid auth_token.")
+        answers: dict[str, Callable[[Mapping[str, str]], Reply]] = {
+            "/log/retrieve": self._log,
+            "/lead/get-recordings": self._recordings,
+            "/campaigns/search": self._campaigns,
+            "/log/update": partial(self._update, names=EXTRA_FIELDS),
+            "/revenue/update": partial(self._update, names=("revenue", "return")),
+        }
+        if request.path not in answers:
+            return self.refuse(404, "Not found.")
         try:
-            if request.path == "/log/retrieve":
-                return self._log(request.params)
-            if request.path == "/lead/get-recordings":
-                return self._recordings(request.params)
+            return answers[request.path](request.params)
         except ValueError as error:
             return self._wrong(400, str(error))
-        return self.refuse(404, "Not found.")
 
     def _wrong(self, code: int, text: str) -> Reply:
         """What is asked for is wrong: that comes as status 200, always."""
@@ -85,8 +98,9 @@ class Convoso(StandIn):
 
     def _log(self, params: Mapping[str, str]) -> Reply:
         offset, size = _whole(params, "offset", 0), _size(params, MOST_PER_PAGE)
-        if offset > GREATEST_OFFSET:
-            return self._wrong(BAD_OFFSET, f"The offset must be between 0 and {GREATEST_OFFSET}.")
+        greatest = self.habits.capped_offset or GREATEST_OFFSET
+        if offset > greatest:
+            return self._wrong(BAD_OFFSET, f"The offset must be between 0 and {greatest:.0f}.")
         self.push_down()
         found = self.listing(self._found(params), size, newest_first=params.get("order") != "asc")
         shown = self._shown(found, offset, size)
@@ -112,7 +126,7 @@ class Convoso(StandIn):
             return [row] if row else []
         since, until = _local_time(params, "start_time"), _local_time(params, "end_time")
         if since is None and until is None:
-            since, until = records.today(self.world.clock.now(), self.zone)
+            since, until = records.today(self.now(), self.zone)
         return _filtered(self._rows.between(since, until), params)
 
     # ── /lead/get-recordings ──
@@ -127,6 +141,29 @@ class Convoso(StandIn):
         body = self.joined(shown, "recordings", _recording_row)
         tail = {"total": self._total(found, offset, size), "offset": offset, "limit": size}
         return _around(b'{"success":true,"data":[', None, b"", body, b"]," + orjson.dumps(tail)[1:])
+
+    # ── /campaigns/search, /log/update, /revenue/update ──
+
+    def _campaigns(self, _: Mapping[str, str]) -> Reply:
+        return as_json({"success": True, "data": [records.campaign(each, self.zone) for each in CAMPAIGNS]})
+
+    def _update(self, params: Mapping[str, str], names: Sequence[str]) -> Reply:
+        """What is set here shows in no list."""
+        row = self._rows.find(params.get("call_log_id", ""))
+        if not params.get("call_log_id"):
+            return self._wrong(NO_LOG_ID, "Missing Call Log ID")
+        if row is None:
+            return self._wrong(UNKNOWN_LOG, "No such Call Log")
+        given = {name: params[name] for name in names if params.get(name)}
+        if not given:
+            return self._wrong(NOTHING_TO_SET, f"Either {' or '.join(names)} need to have value")
+        if "revenue" in given:
+            self.rewrite(row, revenue=_amount(given["revenue"]))
+            self.writes["revenue.set"] += 1
+        elif "return" not in given:
+            self.rewrite(row, tags=given)
+        self.writes["call.updated"] += 1
+        return as_json({"success": True, "data": {"call_log_id": row.call.id}})
 
     # ── paging ──
 
@@ -166,6 +203,13 @@ def _whole(params: Mapping[str, str], name: str, default: int) -> int:
     if not text.isdecimal():
         raise ValueError(f"{name} must be a whole number.")
     return int(text)
+
+
+def _amount(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise ValueError("revenue must be an amount.") from None
 
 
 def _local_time(params: Mapping[str, str], name: str, form: str = "%Y-%m-%d %H:%M:%S") -> str | None:

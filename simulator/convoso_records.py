@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from simulator.calls import OUTCOMES, SPOKEN, Call
+from simulator.calls import OUTCOMES, SPOKEN, Call, Party
 from simulator.habits import Habits
 from simulator.stamps import seconds
 
@@ -73,6 +73,12 @@ def recording_row(call: Call) -> Json:
         "language": "es" if "(ES)" in call.campaign.name else "en",
         "tags": ["first_call", "qualified"] if call.converted else ["first_call"],
     }
+
+
+def campaign(party: Party, zone: ZoneInfo) -> Json:
+    """A row of `/campaigns/search`: for once the id is a number. "Y" is active, "N" is not."""
+    last = {"date": "2026-03-01 00:00:00.000000", "timezone_type": 3, "timezone": zone.key}
+    return {"id": party.number, "name": party.name, "status": "Y", "last_call_date": last}
 
 
 def connect_fields(call: Call, zone: ZoneInfo, event: str) -> dict[str, str]:

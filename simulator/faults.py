@@ -30,6 +30,8 @@ class Faults:
     def draw(self, request: Request, habits: Habits) -> str | None:
         """The fault that this try of the request meets: a name out of `FAULTS`, or none."""
         question = f"{request.path}?{sorted(request.params.items())}"
+        if request.json is not None:
+            question += str(request.json)
         self._tries[question] += 1
         kind = self._kind(fraction(self._seed, question, self._tries[question]), habits)
         if kind is None or self._in_a_row[question] >= MOST_IN_A_ROW:

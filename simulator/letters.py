@@ -2,45 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import count, cycle
 from random import Random
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo
 
 import orjson
 
-from simulator import convoso_records, retreaver_records
+from simulator import convoso_records, retreaver_records, ringba_letters, trackdrive_letters
 from simulator.calls import Call
 from simulator.habits import Habits
-from simulator.signing import HEADERS, signature
+from simulator.letter import FORM, Letter, Shape
+from simulator.signing import HEADERS, PLACES, SECRET_HEADER, signature
 from simulator.world import World
+
+__all__ = ["EVENTS", "FORGERIES", "SHAPES", "USUAL_SHAPES", "Letter", "Mix", "Shape", "forgeries", "write"]
 
 EVENTS = ("initiated", "answered", "completed", "converted")
 
 #: calls at least this restless do not change late: a delivery that states no version would race the change
 SETTLED = 0.25
-
-JSON, FORM = "application/json", "application/x-www-form-urlencoded"
-
-
-@dataclass(frozen=True)
-class Letter:
-    """One delivery: a POST, whole."""
-
-    call_id: str
-    event: str
-    body: bytes
-    content_type: str = JSON
-    #: what stands behind the URL's question mark
-    query: str = ""
-    #: what the signature is over, where that is not the body
-    signed: bytes | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-    #: "true", "duplicate", or how it is forged: "wrong_secret", "changed_body", "no_signature"
-    kind: str = "true"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,14 +42,14 @@ class Mix:
     shapes: Sequence[str] = ()
     #: calls to tell of first, before those of the world
     calls: Sequence[Call] = ()
+    #: out of `PLACES`: where those that do not sign show the secret
+    secret_in: str = "header"  # noqa: S105 - a place, not a secret
 
     def __post_init__(self) -> None:
+        if self.secret_in not in PLACES:
+            raise ValueError(f"A mix shows its secret in one of {', '.join(PLACES)}.")
         if not self.events or self.duplicates + self.forged > 1.0:
             raise ValueError("A mix needs at least one event, and shares that add up to no more than 100 %.")
-
-
-#: shape → (call, event, zone) → an unsigned letter
-Shape = Callable[[Call, str, ZoneInfo], Letter]
 
 
 def _bare(call: Call, event: str, _: ZoneInfo) -> Letter:
@@ -118,19 +102,23 @@ SHAPES: dict[str, dict[str, Shape]] = {
         "tokens_query_unsigned": _tokens_query_unsigned,
     },
     "convoso": {"form": _connect_form, "json": _connect_json},
+    "trackdrive": trackdrive_letters.SHAPES,
+    "ringba": ringba_letters.SHAPES,
 }
 
 #: all that a receiver can take at their word
 USUAL_SHAPES = {
     "retreaver": ("wrapped", "tokens_form", "bare", "tokens_json", "tokens_query"),
     "convoso": ("form", "json"),
+    "trackdrive": trackdrive_letters.USUAL_SHAPES,
+    "ringba": ringba_letters.USUAL_SHAPES,
 }
 
 # Numbers of unlisted calls: each seed has a batch of its own, and forged letters have theirs apart.
 BATCH = 10_000
 FORGED = 4_000_000
 
-FORGERIES = ("wrong_secret", "changed_body", "no_signature")
+FORGERIES = ("wrong_secret", "changed_body", "no_signature", "no_secret")
 
 
 def write(world: World, provider: str, number: int, secret: str, mix: Mix | None = None, seed: int = 0) -> list[Letter]:
@@ -158,7 +146,7 @@ def _true(
                 return written
             letter = shape(call, event, ZoneInfo(world.zone))
             place = nth * 3 + (rng.uniform(0, 60) if mix.out_of_order else step * 15)
-            written.append((place, _sign(letter, provider, secret, prefixed=nth % 3 == 0)))
+            written.append((place, _proven(letter, provider, secret, mix, prefixed=nth % 3 == 0)))
     return written
 
 
@@ -182,24 +170,41 @@ def _calls(world: World, provider: str, mix: Mix, seed: int) -> Iterator[Call]:
 
 def _events(call: Call, events: Sequence[str]) -> list[str]:
     """What happened on this call, of what was asked for. Nobody answers a missed call, and few calls convert."""
-    happened = {"answered": call.answered_at is not None, "converted": call.converted}
+    reached = call.answered_at is not None
+    happened = {"answered": reached, "Recording": reached, "converted": call.converted, "Payout": call.converted}
     return [event for event in events if happened.get(event, True)]
+
+
+def forgeries(provider: str) -> tuple[str, ...]:
+    """How a letter in this provider's name can be forged. Without a signature a changed body cannot be told."""
+    return ("wrong_secret", "changed_body", "no_signature") if provider in HEADERS else ("wrong_secret", "no_secret")
 
 
 def _forged(world: World, provider: str, number: int, secret: str, mix: Mix, seed: int) -> Iterator[Letter]:
     """Letters about calls that there are not, none of which may be believed."""
     shapes = cycle(_shapes(provider, mix))
-    for nth, forgery in zip(range(number), cycle(FORGERIES), strict=False):
+    for nth, forgery in zip(range(number), cycle(forgeries(provider)), strict=False):
         call = world.unlisted(provider, FORGED + BATCH * seed % FORGED + nth)
         letter = next(shapes)(call, "completed", ZoneInfo(world.zone))
         if forgery == "wrong_secret":
-            letter = _sign(letter, provider, f"not {secret}")
+            letter = _proven(letter, provider, f"not {secret}", mix)
         elif forgery == "changed_body":
-            honest = _sign(letter, provider, secret)
+            honest = _proven(letter, provider, secret, mix)
             letter = replace(honest, body=honest.body + b" ")
         yield replace(letter, kind=forgery)
 
 
-def _sign(letter: Letter, provider: str, secret: str, *, prefixed: bool = False) -> Letter:
+def _proven(letter: Letter, provider: str, secret: str, mix: Mix, *, prefixed: bool = False) -> Letter:
+    """Signed, or with the secret shown."""
+    if provider not in HEADERS:
+        return _showing(letter, secret, mix.secret_in)
     signed = letter.body if letter.signed is None else letter.signed
     return replace(letter, headers={HEADERS[provider]: signature(signed, secret, prefixed=prefixed)})
+
+
+def _showing(letter: Letter, secret: str, place: str) -> Letter:
+    if place == "path":
+        return replace(letter, path=f"/{quote(secret, safe='')}")
+    if place == "query":
+        return replace(letter, query="&".join(filter(None, (letter.query, urlencode({"secret": secret})))))
+    return replace(letter, headers={SECRET_HEADER: secret})

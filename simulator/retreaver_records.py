@@ -6,8 +6,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from simulator.amounts import mixed, number, text
 from simulator.calls import Call, Party
-from simulator.chance import pick
 from simulator.habits import Habits
 from simulator.stamps import milliseconds, seconds
 
@@ -29,7 +29,7 @@ def record(call: Call, version: int, habits: Habits) -> Json:
         return {"call": _v1(call)}
     fields = _v2(call)
     if call.whim(101) < habits.mixed_money:
-        fields.update({key: _mixed(fields[key], call.id, key) for key in ("revenue", "payout", "profit_net")})
+        fields.update({key: mixed(fields[key], call.id, key) for key in ("revenue", "payout", "profit_net")})
     if call.whim(1009) < habits.numbers_as_strings:
         fields.update({key: str(value) for key, value in fields.items() if type(value) in (int, float)})
     if version >= 3:
@@ -58,9 +58,9 @@ def truth(call: Call) -> Json:
         "duration_seconds": call.seconds,
         "talk_seconds": call.talk_seconds,
         "hold_seconds": call.hold_seconds,
-        "revenue": _text(call.revenue),
-        "payout": _text(call.payout),
-        "cost": _text(call.cost),
+        "revenue": text(call.revenue),
+        "payout": text(call.payout),
+        "cost": text(call.cost),
         "converted": call.converted,
         "duplicate": call.repeated,
         "recording_url": recording(call),
@@ -88,8 +88,8 @@ def tokens(call: Call, event: str) -> dict[str, str]:
         "call_duration": str(call.seconds) if over else "",
         # What the template asks for and the call does not have may come as the bare token.
         "call_recording_url": (recording(call) or "[call_recording_url]") if over else "[call_recording_url]",
-        "revenue": (_text(call.revenue) or "") if decided else "[revenue]",
-        "payout": (_text(call.payout) or "") if decided else "",
+        "revenue": (text(call.revenue) or "") if decided else "[revenue]",
+        "payout": (text(call.payout) or "") if decided else "",
         "hung_up_by": "caller" if over else "",
     }
 
@@ -227,8 +227,8 @@ def _money(call: Call) -> Json:
     """Revenue and payout are numbers or null, what the call cost is text."""
     net = (call.revenue or Decimal(0)) - (call.payout or Decimal(0))
     return {
-        "revenue": _number(call.revenue),
-        "payout": _number(call.payout),
+        "revenue": number(call.revenue),
+        "payout": number(call.payout),
         "charge_total": str(call.cost),
         "total_cost": str(call.cost),
         "profit_gross": str(net - call.cost),
@@ -253,7 +253,12 @@ def _around(call: Call) -> Json:
         "hung_up_by": "caller",
         "keys_pressed": ["1"],
         "visitor_url": None,
-        "tags": {"geo": f"301,us,us-{_place(call)[0]}", "status": "success", "request_id": call.id[:18]},
+        "tags": {
+            "geo": f"301,us,us-{_place(call)[0]}",
+            "status": "success",
+            "request_id": call.id[:18],
+            **(call.tags or {}),
+        },
         "fired_pixels_count": 1,
         "fired_pixels": [{"fired_pixel": _pixel(call)}],
         "upstream_call_uuid": None,
@@ -287,22 +292,6 @@ def _place(call: Call) -> tuple[str, str, str]:
 
 def _code(party: Party | None) -> str | None:
     return party.code if party else None
-
-
-def _number(money: Decimal | None) -> float | None:
-    return None if money is None else float(money)
-
-
-def _text(money: Decimal | None) -> str | None:
-    return None if money is None else str(money)
-
-
-def _mixed(money: float | None, *question: object) -> float | str | None:
-    """The same amount in one of the types that it is seen in; nothing at all is null or blank."""
-    if money is None:
-        return pick((None, ""), *question)
-    whole = int(money) if money == int(money) else money
-    return pick((money, whole, f"{money:.2f}", str(money)), *question)
 
 
 def _whole_seconds(moment: datetime | None) -> str | None:

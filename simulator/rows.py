@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -72,10 +72,10 @@ class Rows:
         if row.flaw is None:
             self._by_id[row.call.id] = row
 
-    def change(self, row: Row, at: datetime) -> None:
+    def change(self, row: Row, at: datetime, alter: Callable[[Call, datetime], None] = calls.change) -> None:
         """Let the call change; its row moves to where its new time of change belongs, and is rendered anew."""
         del self.by_updated[self._place(row)]
-        calls.change(row.call, at)
+        alter(row.call, at)
         insort(self.by_updated, row, key=_updated)
         row.rendered.clear()
 

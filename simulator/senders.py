@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from threading import Lock, Thread
 from typing import Any
@@ -136,8 +136,13 @@ class Connection:
 
     def _post(self, letter: Letter) -> str:
         query = "&".join(filter(None, (self._query, letter.query)))
-        headers: Mapping[str, str] = {"Content-Type": letter.content_type, **letter.headers}
-        self._connection.request("POST", f"{self._path}?{query}" if query else self._path, letter.body, dict(headers))
+        path = f"{self._path.rstrip('/')}{letter.path}" if letter.path else self._path
+        url = f"{path}?{query}" if query else path
+        if letter.method == "GET":
+            self._connection.request("GET", url, headers=dict(letter.headers))
+        else:
+            headers = {"Content-Type": letter.content_type, **letter.headers}
+            self._connection.request(letter.method, url, letter.body, headers)
         response = self._connection.getresponse()
         return f"{response.status} {_status_word(response.read())}".strip()
 

@@ -19,11 +19,13 @@ from simulator.convoso import Convoso
 from simulator.habits import Habits
 from simulator.messages import Reply, Request, as_json
 from simulator.retreaver import Retreaver
+from simulator.ringba import Ringba
 from simulator.standin import StandIn
+from simulator.trackdrive import TrackDrive
 from simulator.traffic import Limit, Traffic
 from simulator.world import World
 
-STAND_INS: dict[str, type[StandIn]] = {stand_in.name: stand_in for stand_in in (Retreaver, Convoso)}
+STAND_INS: dict[str, type[StandIn]] = {stand_in.name: stand_in for stand_in in (Retreaver, Convoso, TrackDrive, Ringba)}
 
 MOST_BODY = 1_000_000
 

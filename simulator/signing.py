@@ -1,4 +1,4 @@
-"""Signatures as a provider puts them on: hex HMAC-SHA256 of the raw body.
+"""How a sender proves itself: hex HMAC-SHA256 of the raw body, or a secret that it shows where it is allowed to.
 
 Written out here, not taken from calltrack: a receiver that is tested with its own signatures agrees with itself even
 where it is wrong.
@@ -10,6 +10,10 @@ import hashlib
 import hmac
 
 HEADERS = {"retreaver": "X-Signature", "convoso": "x-convoso-signature"}
+
+#: where a provider that does not sign shows the account's secret, and the header for it
+PLACES = ("header", "query", "path")
+SECRET_HEADER = "X-Calltrack-Secret"  # noqa: S105 - its name
 
 
 def webhook_secret(provider: str) -> str:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import heapq
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from email.utils import format_datetime
 from functools import partial
 from itertools import count
 from threading import RLock
@@ -16,10 +19,13 @@ import orjson
 from simulator import calls
 from simulator.calls import Call
 from simulator.chance import fraction, pick
+from simulator.drifting import Drift, drifted, drifts
 from simulator.faults import Faults, spoil
 from simulator.habits import Habits
 from simulator.messages import Reply, Request
 from simulator.rows import ABSENT, Flaw, Listing, Row, Rows
+from simulator.shapes import Shape
+from simulator.shelf import Shelf
 from simulator.traffic import Limit, Limiter, Traffic, retry_after
 from simulator.world import EXTRA, World
 
@@ -40,12 +46,16 @@ class StandIn(ABC):
     unfilled_id: ClassVar[str]
     #: the keys of a record's id, whatever the dialect
     id_keys: ClassVar[tuple[str, ...]]
+    #: what becomes of a record under the habit `schema_drift`, beside new fields
+    drift: ClassVar[Drift] = Drift()
 
     def __init__(self, world: World, habits: Habits, limits: Sequence[Limit] = ()) -> None:
         self.world = world
-        #: may be replaced at any time; those about records are settled when these are first read
         self.habits = habits
+        world.shape(self.name, Shape(int(self.habits.plateau), self.habits.dst, self.habits.clock_skew))
         self.traffic = Traffic()
+        #: what clients wrote, by what it was: `"number.added"`, `"revenue.added"`. One that came twice counts twice.
+        self.writes: Counter[str] = Counter()
         self.lock = RLock()
         self._limiter = Limiter(limits or (self.usual_limits if habits.rate_limit else ()))
         self._faults = Faults(world.seed)
@@ -55,6 +65,15 @@ class StandIn(ABC):
         self._new_calls = 0.0
         self._agenda: list[tuple[datetime, int, Callable[[datetime], None]]] = []
         self._serial = count()
+
+    @property
+    def habits(self) -> Habits:
+        """May be replaced at any time; those about records are settled when these are first read."""
+        return self._habits
+
+    @habits.setter
+    def habits(self, habits: Habits) -> None:
+        self._habits = habits.of(self.name)
 
     # ── what a provider must say for itself ──
 
@@ -78,6 +97,10 @@ class StandIn(ABC):
     @abstractmethod
     def truth(self, call: Call) -> Json:
         """What may be known of a call from this provider, in the words of a normalised record."""
+
+    def now(self) -> datetime:
+        """The present moment by the provider's clock: aware UTC."""
+        return self.world.now_at(self.name)
 
     @abstractmethod
     def render_all(self) -> None:
@@ -105,12 +128,14 @@ class StandIn(ABC):
         with self.lock:
             self.traffic.arrived(self.route(request.path))
             reply = self._reply(request)
+            reply = replace(reply, headers=(("Date", format_datetime(self.now(), usegmt=True)), *reply.headers))
             self.traffic.answers[0 if reply.silence else reply.status] += 1
             return reply
 
     def _reply(self, request: Request) -> Reply:
         wait = self._limiter.wait()
         if wait:
+            self.traffic.too_many += 1
             return self._too_many(wait)
         self._keep_up()
         fault = self._faults.draw(request, self.habits)
@@ -123,8 +148,15 @@ class StandIn(ABC):
     def _too_many(self, wait: float) -> Reply:
         reply = self.refuse(429, "Too many requests. Please slow down.")
         silent = fraction(self.world.seed, "silent_429", self.traffic.requests) < self.habits.silent_429
-        headers = () if silent else (("Retry-After", retry_after(wait)),)
+        headers = () if silent else (("Retry-After", self._retry_after(wait)),)
         return Reply(429, reply.body, headers)
+
+    def _retry_after(self, wait: float) -> str:
+        """Whole seconds, or a date by the provider's clock."""
+        seconds = retry_after(wait)
+        if fraction(self.world.seed, "retry_after_date", self.traffic.requests) < self.habits.retry_after_date:
+            return format_datetime(self.now() + timedelta(seconds=int(seconds)), usegmt=True)
+        return seconds
 
     def _as_200(self, reply: Reply) -> Reply:
         if self.habits.errors_as_200 and reply.status >= 400:
@@ -151,6 +183,20 @@ class StandIn(ABC):
         """The records as the inside of a JSON list."""
         return b",".join([row.rendered.get(dialect) or self._render(row, dialect, render) for row in rows])
 
+    def rewrite(self, row: Row, **fields: Any) -> None:
+        """A client changes these fields of a call: it is told so from now on, as changed now."""
+        self._rows.change(row, self.now(), partial(calls.rewrite, **fields))
+
+    def may_lose(self, shelf: Shelf, subscription: Json, flag: str = "active") -> None:
+        """A new subscription may be gone after a while, or may be there and switched off; nobody is told."""
+        asked = (self.world.seed, "subscription", subscription["id"])
+        if fraction(*asked) >= self.habits.subscription_lost:
+            return
+        if pick((True, False), "gone", *asked):
+            self._later(lambda _: shelf.lose(subscription["id"]))
+        else:
+            self._later(lambda _: subscription.update({flag: False}))
+
     def push_down(self) -> None:
         """New calls come in, before a list is read."""
         self._new_calls += self.habits.page_shift
@@ -161,15 +207,21 @@ class StandIn(ABC):
 
     def _render(self, row: Row, dialect: str, render: Render) -> bytes:
         # Copied, because orjson's own bytes hold on to four times the memory that they need.
-        text = bytes(memoryview(orjson.dumps(_spoilt(render(row.call), row.flaw, self.id_keys))))
+        record = render(row.call)
+        if self._drifts(row.call):
+            record = _inside(record, drifted(record.get("call", record), self.drift))
+        text = bytes(memoryview(orjson.dumps(_spoilt(record, row.flaw, self.id_keys))))
         row.rendered[dialect] = text
         return text
+
+    def _drifts(self, call: Call) -> bool:
+        return drifts(self.habits.schema_drift, self.world.seed, call.id)
 
     def _keep_up(self) -> None:
         """Do what is due, and show the calls that the world has got since."""
         if not self._filled:
             self._fill()
-        now = self.world.clock.now()
+        now = self.now()
         while self._agenda and self._agenda[0][0] <= now:
             due, _, action = heapq.heappop(self._agenda)
             action(due)
@@ -179,7 +231,7 @@ class StandIn(ABC):
         self._known = len(there)
 
     def _later(self, action: Callable[[datetime], None]) -> None:
-        due = self.world.clock.now() + timedelta(seconds=self.habits.late_after)
+        due = self.now() + timedelta(seconds=self.habits.late_after)
         heapq.heappush(self._agenda, (due, next(self._serial), action))
 
     def _fill(self) -> None:
@@ -216,14 +268,19 @@ class StandIn(ABC):
 
     def truths(self, since: datetime | None = None, until: datetime | None = None) -> list[Json]:
         """All calls that the list shows by now, as they are now."""
-        return [self.truth(row.call) for row in self._good(since, until)]
+        return [self._known_of(row.call) for row in self._good(since, until)]
 
     def find(self, call_id: str) -> Json | None:
         """The truth about one call."""
         with self.lock:
             self._keep_up()
             row = self._rows.find(call_id)
-            return self.truth(row.call) if row else None
+            return self._known_of(row.call) if row else None
+
+    def _known_of(self, call: Call) -> Json:
+        """The truth, without what its drifted record does not tell."""
+        hidden = self.drift.hides if self._drifts(call) else ()
+        return {key: value for key, value in self.truth(call).items() if key not in hidden}
 
     def rejected(self) -> list[Json]:
         """The rows that no sync can store: where they stand in the list (oldest first, from 0), and why."""
@@ -251,6 +308,11 @@ class StandIn(ABC):
 
 
 ODD_RECORDS = (Flaw("no_object", None), Flaw("no_object", "ERR"), Flaw("no_object", {}))
+
+
+def _inside(record: Json, fields: Json) -> Json:
+    """The fields where they were: inside `{"call": {…}}`, or bare."""
+    return {"call": fields} if "call" in record else fields
 
 
 def _spoilt(record: Json, flaw: Flaw | None, id_keys: Sequence[str]) -> Any:

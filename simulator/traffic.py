@@ -69,6 +69,8 @@ class Traffic:
 
     def __init__(self) -> None:
         self.requests = 0
+        #: refused because of a limit, however that was said
+        self.too_many = 0
         self.paths: Counter[str] = Counter()
         self.answers: Counter[int] = Counter()
         self.faults: Counter[str] = Counter()
@@ -93,7 +95,7 @@ class Traffic:
     def report(self) -> dict[str, object]:
         return {
             "requests": self.requests,
-            "too_many": self.answers[429],
+            "too_many": self.too_many,
             "answers": {str(status): count for status, count in sorted(self.answers.items())},
             "paths": dict(self.paths),
             "faults": dict(self.faults),

@@ -31,6 +31,8 @@ hypothesis.settings.register_profile("quick", max_examples=30, deadline=None)
 hypothesis.settings.register_profile("thorough", max_examples=1000, deadline=None)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
+pytest_plugins = ["calltrack.testing"]
+
 SECRET_KEYS = "test:a-key-of-32-characters-or-longer"
 SETTINGS = ["DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "CALLTRACK_SECRET_KEYS", "CALLTRACK_LOG"]
 PORTS = ["PORT", "FLOWER_PORT"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -32,22 +32,25 @@ def get(sim: Simulator, provider: str, path: str, **params: Any) -> requests.Res
     return send(sim, provider, "GET", path, params=params)
 
 
-def send(
-    sim: Simulator, provider: str, method: str, path: str, *, params: Any = None, data: Any = None, json: Any = None
-) -> requests.Response:
+def send(sim: Simulator, provider: str, method: str, path: str, **request: Any) -> requests.Response:
     """The same, in any way."""
-    settings, headers, params = sim.credentials(provider), {}, dict(params or {})
-    keys = None
-    if provider == "ringba":
-        path, headers = f"/{settings['account_id']}{path}", {"Authorization": f"Token {settings['api_token']}"}
-    elif provider == "trackdrive":
-        keys = (settings["public_key"], settings["private_key"])
-    else:
-        params = {**settings, **params}
+    return ask(provider, sim.url(provider), sim.credentials(provider), method, path, **request)
+
+
+def ask(
+    provider: str, url: str, settings: Mapping[str, str], method: str, path: str, **request: Any
+) -> requests.Response:
+    """With these settings, at this URL; `request` as the library takes it."""
     with requests.Session() as session:
         session.trust_env = False  # no proxy on the way to loopback, and no search for one
-        url = sim.url(provider) + path
-        return session.request(method, url, params=params, data=data, json=json, headers=headers, auth=keys, timeout=10)
+        if provider == "ringba":
+            path = f"/{settings['account_id']}{path}"
+            session.headers["Authorization"] = f"Token {settings['api_token']}"
+        elif provider == "trackdrive":
+            session.auth = (settings["public_key"], settings["private_key"])
+        else:
+            session.params = dict(settings)
+        return session.request(method, url + path, timeout=10, **request)
 
 
 def call_logs(order: str = "desc", **asked: Any) -> dict[str, Any]:

@@ -45,10 +45,10 @@ def test_relative_payments_add_up(start: Start) -> None:
     for _ in range(2):
         assert pay(sim, "/calls/payments", call, adjustConverionByAmount=1.25).status_code == 200
     assert money(sim, call) == (revenue + Decimal("2.50"), payout)
-    assert writes(sim, "ringba") == {"revenue.added": 2}
+    assert writes(sim, "ringba") == {"call.updated": 2, "revenue.added": 2}
     pay(sim, "/calls/payments", call, adjustConversion=False, adjustPayout=True, adjustPayoutByAmount=-0.5)
     assert money(sim, call)[1] == payout - Decimal("0.5")
-    assert writes(sim, "ringba") == {"revenue.added": 2, "payout.added": 1}
+    assert writes(sim, "ringba") == {"call.updated": 3, "revenue.added": 2, "payout.added": 1}
 
 
 def test_absolute_payments_do_not(start: Start) -> None:
@@ -57,7 +57,7 @@ def test_absolute_payments_do_not(start: Start) -> None:
     for _ in range(2):
         pay(sim, "/calls/payments/override", call, adjustPayout=True, newConversionAmount="9.99", newPayoutAmount=0)
     assert money(sim, call) == (Decimal("9.99"), 0)
-    assert writes(sim, "ringba") == {"revenue.set": 2, "payout.set": 2}
+    assert writes(sim, "ringba") == {"call.updated": 2, "revenue.set": 2, "payout.set": 2}
     truth = sim.provider("ringba").find(call.id)
     assert truth
     assert truth["revenue"] == "9.99"
@@ -86,6 +86,8 @@ def test_payments_that_are_refused_change_nothing(start: Start, path: str, field
 def test_an_adjusted_call_says_so_and_an_annotated_one_too(start: Start) -> None:
     sim = start(records=30)
     paid, noted = [call for call in sim.world.calls("ringba") if call.converted][:2]
+    rows = records("ringba", get(sim, "ringba", "/calllogs", size=1000))
+    assert not any(row["wasConversionAdjusted"] or row["hasAnnotations"] for row in rows)
     pay(sim, "/calls/payments/override", paid, newConversionAmount=1)
     tags = [{"tagType": "Annotations", "tagName": "quality", "tagValue": "good"}]
     body = {"inboundCallId": noted.id, "tags": tags}
@@ -96,8 +98,9 @@ def test_an_adjusted_call_says_so_and_an_annotated_one_too(start: Start) -> None
     detail = send(sim, "ringba", "POST", "/calllogs/detail", json={"InboundCallIds": [noted.id]}).json()
     told = [tag for tag in detail["report"]["records"][0]["message-tags"] if tag["type"] == "Annotations"]
     assert [(tag["name"], tag["value"]) for tag in told] == [("quality", "good")]
-    assert send(sim, "ringba", "POST", "/calls/annotate", json={**body, "tags": []}).status_code == 422
-    assert writes(sim, "ringba") == {"revenue.set": 1, "call.annotated": 1}
+    for wrong in ([], [{"tagType": "Campaign", "tagName": "quality", "tagValue": "good"}]):
+        assert send(sim, "ringba", "POST", "/calls/annotate", json={**body, "tags": wrong}).status_code == 422
+    assert writes(sim, "ringba") == {"call.updated": 2, "revenue.set": 1}
 
 
 # ── Ringba: numbers, campaigns, pixels, reports ──
@@ -195,7 +198,7 @@ def test_data_writing_changes_the_call(start: Start, method: str) -> None:
     assert after["updated_at"] > told["updated_at"]
     newest = records("retreaver", get(sim, "retreaver", "/api/v2/calls.json", sort_by="updated_at"))[0]
     assert newest == after
-    assert writes(sim, "retreaver") == {"data.written": 1}
+    assert writes(sim, "retreaver") == {"call.updated": 1, "revenue.set": 1, "converted.set": 1}
 
 
 def test_data_writing_finds_the_latest_call_of_a_caller(start: Start) -> None:
@@ -211,6 +214,7 @@ def test_data_for_a_call_that_there_is_not_is_kept_for_later(start: Start) -> No
     answer = write_data(sim, call_uuid="nobody", quality="good")
     assert answer.status_code == 200
     assert "stored for later" in answer.json()["status"]
+    assert writes(sim, "retreaver") == {"tags.stored": 1}
 
 
 @pytest.mark.parametrize(
@@ -304,7 +308,7 @@ def test_what_convoso_lets_be_written(start: Start) -> None:
     for _ in range(2):
         get(sim, "convoso", "/revenue/update", call_log_id=call.id, revenue="150.50")
     assert call.revenue == Decimal("150.50")
-    assert writes(sim, "convoso") == {"call.changed": 1, "revenue.set": 2}
+    assert writes(sim, "convoso") == {"call.updated": 3, "revenue.set": 2}
 
 
 @pytest.mark.parametrize(

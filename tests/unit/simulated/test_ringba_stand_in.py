@@ -2,13 +2,19 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
+from urllib.parse import parse_qsl
+from zoneinfo import ZoneInfo
 
+import orjson
 import pytest
 import requests
 from asking import LISTS, NOW, Start, call_logs, get, id_of, records, send
 
-from simulator import Simulator
+from simulator import Call, Simulator, World
+from simulator.letters import SHAPES, USUAL_SHAPES, Letter, Mix, write
+from simulator.ringba_letters import EVENTS, OWN_EVENTS
 from simulator.ringba_records import COLUMNS
 
 LIST = LISTS["ringba"]
@@ -166,7 +172,7 @@ def test_what_is_missing_is_an_empty_text_or_not_there_and_never_null(start: Sta
     assert {row.get("callConnectionDt") for row in missed} == {"", None}
     assert {"callConnectionDt" in row for row in missed} == {True, False}
     assert not any(value is None for row in rows for value in row.values())
-    assert {"" == row["publisherName"] for row in rows} == {True, False}
+    assert {row["publisherName"] == "" for row in rows} == {True, False}
 
 
 def test_the_truth_is_what_is_told(start: Start) -> None:
@@ -282,7 +288,7 @@ def test_a_long_window_is_answered_in_part_and_says_so(start: Start) -> None:
     assert everything["totalCount"] == len(everything["records"]) == 160
     halves: set[str] = set()
     days = [NOW - timedelta(days=10) + timedelta(hours=12 * number) for number in range(21)]
-    for since, until in zip(days, days[1:], strict=False):
+    for since, until in pairwise(days):
         report = get(sim, "ringba", LIST, size=1000, reportStart=since.isoformat(), reportEnd=until.isoformat()).json()[
             "report"
         ]
@@ -327,7 +333,93 @@ def test_endless_pages(start: Start) -> None:
         assert report["records"]
 
 
-def test_faults_differ_by_what_the_body_asks_for(start: Start) -> None:
-    sim = start(records=100, habits="server_errors=0.5")
-    statuses = [get(sim, "ringba", LIST, size=1, offset=offset).status_code for offset in range(40)]
-    assert 8 < statuses.count(200) < 32
+def test_what_a_request_meets_depends_on_its_body_and_not_on_those_before_it(start: Start) -> None:
+    def statuses(offsets: list[int]) -> list[int]:
+        sim = start(records=100, habits="server_errors=0.5")
+        return [get(sim, "ringba", LIST, size=1, offset=offset).status_code for offset in offsets]
+
+    forwards = [*range(20)]
+    once = statuses(forwards)
+    assert statuses(forwards[::-1]) == once[::-1]
+    assert 4 < once.count(200) < 16
+
+
+def test_schema_drift_shows_in_the_list_and_hides_what_it_spoils(start: Start) -> None:
+    sim = start(records=40, habits="schema_drift=0.5")
+    drifted = [row for row in page(sim) if "schema_version" in row]
+    assert 8 < len(drifted) < 32
+    assert all(isinstance(row["campaignName"], dict) for row in drifted)
+    truth = sim.provider("ringba").find(drifted[0]["inboundCallId"])
+    assert truth
+    assert "campaign_name" not in truth
+
+
+def test_a_lost_pixel_is_gone_or_switched_off_and_nobody_is_told(start: Start) -> None:
+    sim = start(records=0, habits="subscription_lost=1")
+    asked = {"pixelUrl": "https://example.com/", "eventCode": "Completed"}
+    ids = [send(sim, "ringba", "POST", "/EventCallBacks", json=asked).json()["eventCallBack"]["id"] for _ in range(12)]
+    assert all(pixel["enabled"] for pixel in get(sim, "ringba", "/EventCallBacks").json()["eventCallBacks"])
+    sim.world.clock.advance(20)
+    left = get(sim, "ringba", "/EventCallBacks").json()["eventCallBacks"]
+    assert 0 < len(left) < len(ids)
+    assert not any(pixel["enabled"] for pixel in left)
+    assert sim.provider("ringba").writes == {"pixel.added": 12}
+
+
+# ── pixels ──
+
+
+def pixel(call: Call, event: str, shape: str = "pixel_get") -> tuple[Letter, dict[str, str]]:
+    """The letter, and what a receiver reads in it."""
+    letter = SHAPES["ringba"][shape](call, event, ZoneInfo("UTC"))
+    said = orjson.loads(letter.body) if letter.content_type.endswith("json") and letter.body else None
+    return letter, said or dict(parse_qsl(letter.body.decode() or letter.query, keep_blank_values=True))
+
+
+def test_a_pixel_is_a_get_with_all_in_its_url_or_a_post() -> None:
+    call = World(1, 50, now=NOW).calls("ringba")[7]
+    letters = {shape: pixel(call, "completed", shape) for shape in SHAPES["ringba"]}
+    letter, said = letters["pixel_get"]
+    assert (letter.method, letter.body) == ("GET", b"")
+    assert said["inboundCallId"] == call.id
+    assert letters["pixel_post_json"][1] == letters["pixel_post_form"][1] == said
+    assert {letters[shape][0].method for shape in ("pixel_post_json", "pixel_post_form")} == {"POST"}
+    assert "pixel_unexpanded" not in USUAL_SHAPES["ringba"]
+
+
+def test_an_unexpanded_pixel_names_no_call() -> None:
+    calls = World(1, 50, now=NOW).calls("ringba")
+    ids = {pixel(call, "completed", "pixel_unexpanded")[1]["inboundCallId"] for call in calls}
+    assert ids == {"[Call:InboundCallId]", ""}
+
+
+def test_pixels_tell_what_is_known_when_they_fire() -> None:
+    call = next(call for call in World(1, 50, now=NOW).calls("ringba") if call.converted)
+    said = {event: pixel(call, event)[1] for event in (*EVENTS, *OWN_EVENTS)}
+    assert [said[event]["event"] for event in EVENTS] == ["Incoming", "Connected", "Completed", "Converted"]
+    known = {event: {name for name, value in fields.items() if value} for event, fields in said.items()}
+    assert not known["initiated"] & {"callConnectionDt", "callLengthInSeconds", "recordingUrl", "conversionAmount"}
+    assert "callConnectionDt" in known["answered"]
+    assert "callLengthInSeconds" in known["completed"]
+    assert "payoutAmount" not in known["converted"]
+    assert said["converted"]["conversionAmount"] == str(call.revenue)
+    assert said["Payout"]["payoutAmount"] == str(call.payout)
+    assert ["recordingUrl" in known[event] for event in ("completed", "Recording")] == [False, True]
+
+
+def test_pixels_of_ringbas_own_events_come_only_where_they_happened() -> None:
+    world = World(1, 100, now=NOW)
+    for letter in write(world, "ringba", 100, "secret", Mix(events=OWN_EVENTS)):
+        call = world.call("ringba", letter.call_id)
+        assert call
+        assert letter.event != "Payout" or call.converted
+        assert letter.event != "Recording" or call.answered_at
+
+
+@pytest.mark.parametrize("place", ["header", "query", "path"])
+def test_pixels_show_the_secret_where_the_account_wants_it(place: str) -> None:
+    letters = write(World(1, 50, now=NOW), "ringba", 30, "s3cret", Mix(forged=0.2, secret_in=place))
+    shown = {"header": lambda one: str(one.headers), "query": lambda one: one.query, "path": lambda one: one.path}
+    assert all("s3cret" in shown[place](letter) for letter in letters if letter.kind == "true")
+    assert not any("s3cret" in shown[place](letter) for letter in letters if letter.kind == "no_secret")
+    assert {letter.kind for letter in letters} == {"true", "wrong_secret", "no_secret"}

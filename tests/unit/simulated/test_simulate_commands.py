@@ -4,11 +4,12 @@ import json
 import signal
 import subprocess
 import sys
+from functools import partial
 from urllib.parse import urlsplit
 
 import pytest
 import requests
-from asking import LISTS, Start
+from asking import LISTS, Start, ask, call_logs
 from click.testing import CliRunner
 from receiving import SECRET, Receiver
 
@@ -17,20 +18,22 @@ from calltrack.cli.simulate import simulate
 from simulator import PROVIDERS
 from simulator.habits import USUAL
 
+METHODS, BODIES = {"ringba": "POST"}, {"ringba": call_logs()}
 COMMAND = [sys.executable, "-c", "from calltrack.cli import main; main()"]
 
 
 def test_it_says_where_it_is_and_what_to_paste_and_stops_when_told() -> None:
-    arguments = ["simulate", "--records", "convoso=30,retreaver=20", "--json", "--rate-limit", "convoso=1/hour"]
+    limits = [f"--rate-limit={provider}=1/hour" for provider in PROVIDERS]
+    arguments = ["simulate", "--records", "convoso=30,retreaver=20", "--json", *limits]
     with subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         where = json.loads(process.stdout.readline())
         for provider in PROVIDERS:
             told = where["providers"][provider]
-            answer = requests.get(told["api_url"] + LISTS[provider], params=told["settings"], timeout=10)
-            assert answer.status_code == 200
+            listed = partial(ask, provider, told["api_url"], told["settings"], METHODS.get(provider, "GET"))
+            answers = [listed(LISTS[provider], json=BODIES.get(provider)).status_code for _ in range(2)]
+            assert answers == [200, 429]
             assert told["add"].startswith(f"calltrack accounts add {provider} --api-url {told['api_url']} --set ")
-        assert requests.get(told["api_url"] + LISTS[provider], params=told["settings"], timeout=10).status_code == 429
         ids = requests.get(f"{where['address']}/_simulator/retreaver/ids", timeout=10).json()
         assert ids["count"] == 20
         process.send_signal(signal.SIGTERM)
@@ -48,7 +51,7 @@ def test_the_list_of_habits() -> None:
     [
         ("--habits", "sulking", "--habits list"),
         ("--records", "many", "retreaver=1000"),
-        ("--records", "ringba=5", "retreaver=1000"),
+        ("--records", "callrail=5", "retreaver=1000"),
         ("--rate-limit", "100/minute", "retreaver=100/minute"),
         ("--rate-limit", "convoso=100/week", "100/minute"),
         ("--zone", "New York", "America/New_York"),

@@ -7,6 +7,7 @@ import requests
 from asking import ALL, LISTS, NOW, Start, get, id_of, records
 
 from simulator import PROVIDERS, Simulator, World
+from simulator.shapes import Shape
 from simulator.traffic import Peak
 
 each_provider = pytest.mark.parametrize("provider", PROVIDERS)
@@ -47,6 +48,18 @@ def test_a_new_call_is_the_newest_and_over(provider: str) -> None:
 def test_bursts_begin_together() -> None:
     starts = [call.started_at for call in World(1, 40, now=NOW, burst=10).calls("convoso")]
     assert len(set(starts)) == 4
+
+
+@each_provider
+def test_a_world_is_shaped_once_whether_its_calls_were_drawn_or_not(provider: str) -> None:
+    drawn, fresh = World(1, 30, now=NOW), World(1, 30, now=NOW)
+    drawn.calls(provider)
+    for world in (drawn, fresh):
+        world.shape(provider, Shape(plateau=10, skew=60.0))
+        world.shape(provider, Shape(skew=3600.0))
+    assert drawn.calls(provider) == fresh.calls(provider)
+    assert len({call.created_at for call in fresh.calls(provider)}) == 3
+    assert all(fresh.call(provider, call.id) is call for call in fresh.calls(provider))
 
 
 @each_provider

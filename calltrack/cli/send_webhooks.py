@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from calltrack.signatures import PLACES
 from simulator import PROVIDERS, World
 from simulator.letters import EVENTS, SHAPES, Mix
 from simulator.senders import Sent, send
@@ -51,7 +52,7 @@ def _world(ctx: click.Context, param: click.Parameter, value: str | None) -> Wor
 
 @click.command()
 @click.argument("provider", type=click.Choice(PROVIDERS))
-@click.option("--url", required=True, help="The receiver's door, as http://127.0.0.1:8000/webhooks/retreaver.")
+@click.option("--url", required=True, help="The receiver's door, as http://127.0.0.1:8000/webhooks/PROVIDER.")
 @click.option("--count", type=click.IntRange(1), default=100, show_default=True, help="Deliveries in all.")
 @click.option("--secret", help="What to sign with; by default what `calltrack simulate` prints.")
 @click.option("--rate", type=click.FloatRange(0, min_open=True), help="Deliveries per second; as fast as it goes.")
@@ -60,6 +61,9 @@ def _world(ctx: click.Context, param: click.Parameter, value: str | None) -> Wor
 @click.option("--out-of-order", is_flag=True, help="Send the events of a call in any order.")
 @click.option("--events", default=",".join(EVENTS), show_default=True, callback=_names, help="In the order of a call.")
 @click.option("--shapes", default="", callback=_names, help=f"Out of: {', '.join(map(', '.join, SHAPES.values()))}.")
+@click.option(
+    "--secret-in", type=click.Choice(PLACES), default=PLACES[0], show_default=True, help="If it signs nothing."
+)
 @click.option("--simulator", "world", metavar="URL", callback=_world, help="Tell of the calls that this one has.")
 @click.option("--unlisted", type=Share(), default="0%", show_default=True, help="Share of calls that it does not have.")
 @click.option("--seed", type=int, help="The same seed sends the same deliveries; by default others each time.")
@@ -76,6 +80,7 @@ def send_webhooks(
     out_of_order: bool,
     events: tuple[str, ...],
     shapes: tuple[str, ...],
+    secret_in: str,
     world: World | None,
     unlisted: float,
     seed: int | None,
@@ -95,6 +100,7 @@ def send_webhooks(
         unlisted=unlisted,
         events=events,
         shapes=shapes,
+        secret_in=secret_in,
     )
     told_of = world or World(seed, 0, now=_today())
     key = secret or webhook_secret(provider)

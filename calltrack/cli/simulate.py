@@ -27,7 +27,7 @@ def _habits(ctx: click.Context, param: click.Parameter, value: str) -> Habits:  
 
 
 def _records(ctx: click.Context, param: click.Parameter, value: str) -> dict[str, int]:  # noqa: ARG001
-    """`5000`, or `retreaver=100000,convoso=500`."""
+    """`5000`, or `PROVIDER=100000,OTHER=500`."""
     if value.isdecimal():
         return dict.fromkeys(PROVIDERS, int(value))
     counts = dict(part.split("=", 1) for part in value.split(",") if "=" in part)
@@ -64,7 +64,7 @@ def _zone(ctx: click.Context, param: click.Parameter, value: str) -> str:  # noq
     default="5000",
     show_default=True,
     callback=_records,
-    help="Calls at each provider; or retreaver=100000,convoso=500.",
+    help="Calls at each provider; or PROVIDER=100000,OTHER=500.",
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed makes the same calls.")
 @click.option("--days", type=float, default=30.0, show_default=True, help="How far back the calls reach.")
@@ -73,7 +73,7 @@ def _zone(ctx: click.Context, param: click.Parameter, value: str) -> str:  # noq
     default="America/New_York",
     show_default=True,
     callback=_zone,
-    help="The time zone of the Convoso account.",
+    help="The time zone of the accounts that have one.",
 )
 @click.option(
     "--habits",

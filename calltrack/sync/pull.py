@@ -26,7 +26,15 @@ from calltrack.client.windows import Window
 from calltrack.db import accounts
 from calltrack.db.accounts import Account
 from calltrack.db.session import engine
-from calltrack.errors import CalltrackError, EndlessPages, FixConfiguration, NotThere, SliceTooLarge, TryLater
+from calltrack.errors import (
+    CalltrackError,
+    EndlessPages,
+    FixConfiguration,
+    NotThere,
+    RequestRefused,
+    SliceTooLarge,
+    TryLater,
+)
 from calltrack.mapping.times import moment
 from calltrack.patience import patience
 from calltrack.provider import Calls, Context, Provider, Raw
@@ -211,12 +219,21 @@ def _fetch(work: _Work) -> Fetched:
 
 
 def _ask(work: _Work) -> Answer:
-    """The provider's answer; of a call that it does not have, an empty one."""
+    """The provider's answer; of a call that it does not have, an empty one.
+
+    A later page that is refused, although the first one was not, is one that the provider pages no further to: an
+    offset that is too large, a cursor that has expired. Shorter slices are then read from their beginnings.
+    """
     try:
         return client_for(work.account).send(work.request(), work.lane)
     except NotThere:
-        if work.one is None:
+        if work.one is None and work.page["number"] == 1:
             raise
+    except RequestRefused:
+        if work.one is not None or work.page["number"] == 1:
+            raise
+    if work.one is None:
+        raise SliceTooLarge
     return Answer(404, {}, b"")
 
 

@@ -27,6 +27,7 @@ from calltrack.embedded.server import Server
 from calltrack.embedded.supervise import Supervisor
 from calltrack.embedded.valkey import Valkey
 from simulator import Habits, Simulator, World
+from simulator.server import STAND_INS
 from tests.chaos.clock import Clock
 from tests.chaos.eavesdropper import Eavesdropper
 
@@ -43,7 +44,7 @@ COMMANDS = {
     "--pool threads --without-gossip --without-mingle",
     "beat": "celery --quiet -A tasks beat",
 }
-PROVIDERS = ("retreaver", "convoso")
+PROVIDERS = tuple(STAND_INS)
 #: what the providers' records look like in every round, and when late things happen
 USUAL = "numbers_as_strings=0.2, mixed_money=0.2, blank_ids=0.004, odd_records=0.002, late_after=3"
 #: so that a sync lasts as long as the faults; and so that it does not, when there are none any more

@@ -140,7 +140,8 @@ def _canonical(raw: bytes) -> bytes:
 def _has_id(raw: bytes) -> bool:
     """A record without an id that changed since is told in another form now."""
     record = orjson.loads(raw)
-    return str(next((record[key] for key in ("uuid", "id", "call_id") if record.get(key)), "null"))[0] not in "n["
+    keys = ("uuid", "id", "call_id", "inboundCallId")
+    return str(next((record[key] for key in keys if record.get(key)), "null"))[0] not in "n["
 
 
 def is_accepted(answer: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import date
 from ipaddress import ip_network
 from zoneinfo import ZoneInfo
 
@@ -55,6 +56,14 @@ def _meant(value: str) -> str:
         return str(ip_network(value, strict=False))
     except ValueError:
         return "203.0.113.0/24, 203.0.113.7 or 2001:db8::/32, for example"
+
+
+def day(value: str) -> date:
+    """A day."""
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        raise ValueError(f"{value!r} is no day: write it as 2026-01-31") from None
 
 
 def one_of(*choices: str) -> Callable[[str], str]:

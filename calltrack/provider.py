@@ -182,6 +182,11 @@ class Provider:
         """The dialect of the list call that this account speaks, with the account's own limits."""
         return self.dialects[settings.get("dialect") or next(iter(self.dialects))].adjusted(settings)
 
+    def begins(self, settings: Mapping[str, str]) -> datetime:
+        """No call of this account is older: where a full sync begins."""
+        day = settings.get("history")
+        return max(self.history, datetime.fromisoformat(day).replace(tzinfo=UTC)) if day else self.history
+
     @property
     def mapper(self) -> Mapper:
         """How calls are read."""

@@ -10,7 +10,7 @@ import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
-from urllib.parse import parse_qs, parse_qsl, urlencode
+from urllib.parse import parse_qs, parse_qsl, quote, unquote, urlencode
 
 from calltrack.errors import BadSignature
 
@@ -118,7 +118,7 @@ class SharedSecret:
 def without_secret(query: str, signature: Signature) -> str:
     """The query string without what proves the sender: it is stored, and shown."""
     param = getattr(signature, "param", None)
-    if param is None or param not in query:
+    if param is None or param not in unquote(query):
         return query
     kept = [pair for pair in parse_qsl(query, keep_blank_values=True, encoding="latin-1") if pair[0] != param]
     return urlencode(kept, encoding="latin-1")
@@ -128,7 +128,7 @@ def url_of(base: str, signature: Signature, place: str, secret: str) -> str:
     """The URL to give to the provider, where the secret stands in it: it is then as secret as that."""
     if not isinstance(signature, SharedSecret) or place == PLACES[0]:
         return base
-    return f"{base}/{secret}" if place == "path" else f"{base}?{urlencode({signature.param: secret})}"
+    return f"{base}/{quote(secret, safe='')}" if place == "path" else f"{base}?{urlencode({signature.param: secret})}"
 
 
 def _digest(text: bytes) -> bytes:

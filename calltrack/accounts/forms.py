@@ -30,6 +30,7 @@ def seconds(text: str) -> float:
 #: settings that every account can have, whoever the provider is
 COMMON = (
     Setting("ask", "whether a delivery makes us ask for its call", check=checks.one_of("yes", "no")),
+    Setting("history", "a day before which there are no calls, as 2024-01-31", check=checks.day),
     Setting("exclude", "calls to leave out, as campaign_id=9001, direction=outbound", check=rules),
     Setting("max_retries", "how often a failed request is tried again", check=checks.between(0, 100)),
     Setting("retry_delay", "seconds before the first retry; they double with each", check=seconds),

@@ -18,7 +18,7 @@ from calltrack.db import accounts, audit
 from calltrack.db.accounts import DEFAULT, Account
 from calltrack.db.credentials import Vault
 from calltrack.db.tables import calls
-from calltrack.errors import FixConfiguration
+from calltrack.errors import FixConfiguration, NotThere
 from calltrack.provider import Context, Provider
 
 #: between two syncs
@@ -43,7 +43,10 @@ class Changed(Added):
 
 def base(provider: Provider, values: Mapping[str, str]) -> str:
     """The base of the provider's API for an account with these settings: its subdomain may be one of them."""
-    return fill_path(provider.api_url, {name: value.strip() for name, value in values.items()})
+    try:
+        return fill_path(provider.api_url, {name: value.strip() for name, value in values.items()})
+    except NotThere:  # what is wrong with that value is for its own check to say
+        return provider.api_url
 
 
 def _base_after(provider: Provider, account: Account, values: Mapping[str, str]) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from itertools import pairwise
 
 from calltrack.client.windows import Window
-from calltrack.provider import Calls, Provider
+from calltrack.provider import Provider
 
 _INSTANT = timedelta(microseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -50,7 +50,7 @@ class Plan:
 def plan(
     mode: Mode,
     provider: Provider,
-    calls: Calls,
+    settings: Mapping[str, str],
     *,
     now: datetime,
     since: datetime | None = None,
@@ -64,12 +64,13 @@ def plan(
     default the provider's), by time of change where the provider can list so; while there was no such run, everything
     is new.
     """
+    calls, history = provider.calls(settings), provider.begins(settings)
     if mode is Mode.INCREMENTAL and synced_until is not None:
-        window = Window(max(provider.history, synced_until - (overlap or provider.overlap)), now)
+        window = Window(max(history, synced_until - (overlap or provider.overlap)), now)
         if calls.changes is not None:
             return Plan(Axis.CHANGED, window, (window,))
         return Plan(Axis.CREATED, window, cut(window, calls.longest))
-    window = Window(since or provider.history, min(until or now, now))
+    window = Window(since or history, min(until or now, now))
     return Plan(Axis.CREATED, window, (window,) if mode is Mode.CHECK else cut(window, calls.longest))
 
 

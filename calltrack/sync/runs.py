@@ -136,11 +136,10 @@ def begin(connection: Connection, run_id: int) -> list[Hint]:
     if run is None or run["state"] != "queued" or not run["is_active"]:
         return []
     provider = registry.get(run["provider"])
-    calls = provider.calls(run["settings"])
     planned = plan(
         Mode(run["mode"]),
         provider,
-        calls,
+        run["settings"],
         now=run["now"],
         since=run["since"],
         until=run["until"],

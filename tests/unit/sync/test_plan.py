@@ -14,7 +14,7 @@ MOMENTS = st.timedeltas(timedelta(), timedelta(days=18 * 365)).map(lambda age: N
 
 def made(provider, mode, **values):
     declared = registry.get(provider)
-    return plan(mode, declared, declared.calls({}), now=NOW, **values)
+    return plan(mode, declared, values.pop("settings", {}), now=NOW, **values)
 
 
 @given(MOMENTS, MOMENTS)
@@ -80,3 +80,11 @@ def test_an_older_slice_is_cut_as_the_day_before():
     assert len(today & before) == len(today) - 1
     today, before = (set(cut(Window(since, NOW - timedelta(days=days)), timedelta(days=31))) for days in (0, 1))
     assert len(today & before) > len(today) - 5
+
+
+def test_an_account_may_say_where_its_history_begins():
+    planned = made("convoso", Mode.FULL, settings={"history": "2026-02-01"})
+    assert planned.window.since == datetime(2026, 2, 1, tzinfo=UTC)
+    assert made("convoso", Mode.FULL, settings={"history": "1999-01-01"}).window == made("convoso", Mode.FULL).window
+    since = NOW - timedelta(days=300)
+    assert made("convoso", Mode.RANGE, settings={"history": "2026-02-01"}, since=since).window.since == since

@@ -17,12 +17,21 @@ from calltrack.errors import CalltrackError
 
 #: the task that moves work on → the kind of queue it waits in; each provider has one queue of each kind
 LANES = {"fetch_page": "fetch", "store_page": "store", "process_deliveries": "webhooks"}
+#: what asks a provider for somebody: beside the pages, so that a slow provider holds up nobody else
+ASKING = frozenset(
+    {
+        *("check_credentials", "get_call", "update_call", "call_report"),
+        *("list_numbers", "provision_number", "release_number", "list_campaigns", "get_campaign"),
+        *("list_webhooks", "register_webhook", "remove_webhook"),
+    }
+)
 CONTROL = "control"
 
 
 def route(name: str, args: Any, kwargs: dict[str, Any], options: Any, task: Any = None, **_: Any) -> dict[str, str]:  # noqa: ARG001
     """`<provider>.<kind>` for work on a provider's rows, `control` for everything else."""
-    lane = LANES.get(name.rpartition(".")[2])
+    short = name.rpartition(".")[2]
+    lane = "fetch" if short in ASKING else LANES.get(short)
     return {"queue": f"{kwargs['provider']}.{lane}" if lane else CONTROL}
 
 

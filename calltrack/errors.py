@@ -103,6 +103,18 @@ class OutcomeUnknown(GiveUp):
     reason = "outcome_unknown"
 
 
+class PartlyDone(GiveUp):
+    """Some of it was done, and some was not: ask only for what is left."""
+
+    reason = "partly_done"
+
+
+class AlreadyAsked(GiveUp):
+    """The same was asked for before, so it is not asked for again: `calltrack audit list` says what came of it."""
+
+    reason = "already_asked"
+
+
 class NotOffered(GiveUp):
     """The provider's API has no such operation."""
 

@@ -6,8 +6,9 @@ raises `NotOffered`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ from calltrack import mapping as read
 from calltrack.client.answer import Answer, dig
 from calltrack.client.ask import Ask
 from calltrack.client.pages import Pages
-from calltrack.errors import UnreadableAnswer
+from calltrack.errors import SliceTooLarge, UnreadableAnswer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,9 +46,11 @@ class Subscription:
     """A webhook as the provider has it registered."""
 
     id: str
-    #: where deliveries go; may hold the account's secret
-    url: str | None = field(default=None, repr=False)
+    #: where deliveries go, without the secrets in it
+    url: str | None = None
     event: str | None = None
+    #: False: it is there, but delivers nothing. None: the provider does not say.
+    active: bool | None = None
 
 
 class Figures(NamedTuple):
@@ -88,8 +91,22 @@ class Resource:
     def _thing(self, record: Mapping[str, Any]) -> dict[str, Any]:
         bare = record.get(self.wrapper) if self.wrapper else None
         raw = bare if isinstance(bare, dict) else record
-        found = {name: read.text(dig(raw, path)) for name, path in self.fields.items()}
+        found = {name: _told(dig(raw, path)) for name, path in self.fields.items()}
         return {**found, "id": found.get("id") or "", "raw": raw}
+
+
+def _told(value: Any) -> str | bool | None:
+    return value if isinstance(value, bool) else read.text(value)
+
+
+def rfc3339(moment: datetime) -> str:
+    """`2026-03-01T14:00:00Z`."""
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def spaced(moment: datetime) -> str:
+    """`2026-03-01 14:00:00 +0000`."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S %z}"
 
 
 @dataclass(frozen=True)
@@ -99,6 +116,10 @@ class Rows:
     ask: Ask
     #: "name", "calls", "converted", "revenue", "payout", "cost" → dotted path in a row
     fields: Mapping[str, str]
+    #: dotted path to how many rows there are, where the provider says so: it may have sent only the first of them
+    total: str = ""
+    #: how `{since}` and `{until}` are written
+    when: Callable[[datetime], str] = rfc3339
 
     def asks(self) -> Mapping[str, Ask]:
         """What to ask for, by what it is about."""
@@ -109,6 +130,8 @@ class Rows:
         rows = dig(answers[""].json, self.ask.found)
         if not isinstance(rows, list):
             raise UnreadableAnswer("The provider's answer holds no report.")
+        if self.total and (read.whole(dig(answers[""].json, self.total)) or 0) > len(rows):
+            raise SliceTooLarge("The report has more lines than the provider gives at once: ask for a shorter range.")
         for row in rows:
             yield _figures({name: dig(row, path) for name, path in self.fields.items()})
 
@@ -118,6 +141,8 @@ class Columns:
     """A report that must be asked for figure by figure, each as `{"2026-03-01": 12}` or `[["2026-03-01", 12]]`."""
 
     columns: Mapping[str, Ask]
+    #: how `{since}` and `{until}` are written
+    when: Callable[[datetime], str] = rfc3339
 
     def asks(self) -> Mapping[str, Ask]:
         """What to ask for, by what it is about."""
@@ -169,6 +194,8 @@ class Operations:
     webhooks: Resource | None = None
     register: Ask | None = None
     unregister: Ask | None = None
+    #: what a registered URL carries in its query for the provider to fill in: parameter → token, or `{event}`
+    tokens: Mapping[str, str] = field(default_factory=dict)
 
     numbers: Resource | None = None
     provision: Ask | None = None

@@ -21,7 +21,7 @@ warnings.filterwarnings("ignore", category=SecurityWarning)
 class Work(Task):
     """A task of ours. While Postgres is away it fails in one line, without a traceback: the sweeper tries again."""
 
-    throws = (OperationalError,)
+    throws: tuple[type[Exception], ...] = (OperationalError,)
 
 
 app = Celery("calltrack", config_source="celeryconfig", task_cls=Work)

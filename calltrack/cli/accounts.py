@@ -16,6 +16,8 @@ from sqlalchemy import Connection, Row, func, select
 
 from calltrack import accounts as library
 from calltrack import registry
+from calltrack.cli.accounts_webhooks import webhooks
+from calltrack.cli.chosen import chosen, label
 from calltrack.cli.connection import database, vault
 from calltrack.cli.operations import follow, told
 from calltrack.cli.times import CLOCK, SPAN
@@ -23,7 +25,7 @@ from calltrack.config import settings
 from calltrack.db import accounts as rows
 from calltrack.db.accounts import DEFAULT, Account
 from calltrack.db.tables import calls
-from calltrack.errors import FixConfiguration, UnknownDoor
+from calltrack.errors import FixConfiguration
 from calltrack.sync import modes
 from calltrack.sync.connections import breaker_of, client_for
 from calltrack.sync.reading import SHADOW
@@ -65,6 +67,9 @@ def accounts() -> None:
 
     NAME is provider/name, or just the name or the provider where that says enough.
     """
+
+
+accounts.add_command(webhooks)
 
 
 @accounts.command()
@@ -250,35 +255,6 @@ def as_values(pairs: Sequence[str]) -> dict[str, str]:
             raise FixConfiguration(f"--set wants KEY=VALUE: {fault}.")
         values[key] = value
     return values
-
-
-def chosen(conn: Connection, name: str) -> Row[Any]:
-    """The one account meant by `provider/name`, a provider, or a name. Raises `UnknownDoor` with what there is."""
-    everything = rows.overview(conn)
-    meant = (
-        [row for row in everything if label(row) == name]
-        or _by_provider(everything, name)
-        or [row for row in everything if row.name == name]
-    )
-    if len(meant) == 1:
-        return meant[0]
-    labels = ", ".join(label(row) for row in meant or everything) or "none yet"
-    raise UnknownDoor(
-        f"{name!r} could be several accounts: {labels}."
-        if meant
-        else f"There is no account {name!r}. There are: {labels}."
-    )
-
-
-def _by_provider(everything: Sequence[Row[Any]], provider: str) -> list[Row[Any]]:
-    """The provider's accounts; only its `default` one where it has that among several."""
-    own = [row for row in everything if row.provider_type == provider]
-    return [row for row in own if row.name == DEFAULT] or own
-
-
-def label(row: Row[Any]) -> str:
-    """`retreaver/default`."""
-    return f"{row.provider_type}/{row.name}"
 
 
 def opened(conn: Connection, account_id: UUID) -> Account:

@@ -25,7 +25,7 @@ def audit() -> None:
 
 @audit.command("list")
 @click.option("--since", metavar="T", type=MOMENT, help="From this time on (ISO 8601).")
-@click.option("--subject", metavar="TEXT", help="Done to what begins so: retreaver, retreaver/east, …")
+@click.option("--subject", metavar="TEXT", help="Done to what begins so: acme, acme/east, …")
 @click.option("--action", metavar="TEXT", help="What begins so: account, account.removed, …")
 @click.option("--limit", "most", default=50, show_default=True, help="How many, newest first.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, one row a line.")

@@ -17,6 +17,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from calltrack import accounts as library
+from calltrack import registry
 from calltrack.accounts import rotation
 from calltrack.cli.connection import servers, vault
 from calltrack.config import settings
@@ -60,6 +61,7 @@ def examined() -> Iterator[Finding]:
     if first.fault:
         return
     with servers():
+        yield from plugins()
         yield finding("keys", _keys)
         yield finding("redis", _redis)
         yield finding("broker", _broker)
@@ -81,6 +83,11 @@ def finding(subject: str, look: Callable[[], str]) -> Finding:
         return Finding(subject, found=look())
     except CalltrackError as error:
         return Finding(subject, fault=error.message)
+
+
+def plugins() -> list[Finding]:
+    """The providers of other packages that cannot be used."""
+    return [Finding(fault.package, fault=fault.message) for fault in registry.faults()]
 
 
 def _keys() -> str:

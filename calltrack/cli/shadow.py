@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from calltrack.cli.accounts import chosen, label
+from calltrack.cli.chosen import chosen, label
 from calltrack.cli.connection import database
 from calltrack.db.session import driver
 from calltrack.sync import modes

@@ -15,7 +15,7 @@ from calltrack.config import settings
 
 BANNER = """calltrack: app (Celery), tasks, sync_account, db (each statement commits by itself), text (SQL), settings
 
-    sync_account.delay("retreaver", mode="incremental")
+    sync_account.delay("acme", mode="incremental")
     db.execute(text("SELECT provider, count(*) FROM calls GROUP BY 1")).all()
     app.control.inspect().active()
 """

@@ -59,7 +59,7 @@ class Account:
 
     @property
     def label(self) -> str:
-        """`retreaver/default`: how people name the account."""
+        """`acme/default`: how people name the account."""
         return f"{self.provider}/{self.name}"
 
 
@@ -116,7 +116,7 @@ def get_unopened(conn: Connection, account_id: UUID) -> Account:
 
 
 def label(conn: Connection, account_id: UUID) -> str:
-    """`retreaver/default`. Raises `UnknownDoor`."""
+    """`acme/default`. Raises `UnknownDoor`."""
     row = _row(conn, account_id)
     return f"{row.provider_type}/{row.name}"
 

@@ -2,10 +2,10 @@
 
     from calltrack import interface
 
-    ringba = interface.of("ringba")          # or interface.of("ringba", "east")
-    ringba.call("RGB1A2…")                   # → CallRecord
-    ringba.update("RGB1A2…", revenue="12.50")
-    ringba.numbers(), ringba.campaigns(), ringba.report(since, until)
+    acme = interface.of("acme")              # or interface.of("acme", "east")
+    acme.call("A1B2…")                       # → CallRecord
+    acme.update("A1B2…", revenue="12.50")
+    acme.numbers(), acme.campaigns(), acme.report(since, until)
 
 What a provider lacks raises `NotOffered`. Every request takes its turn in the account's budget, in the lane of what a
 person waits for. What changes something at the provider is noted in the audit log.

@@ -3,102 +3,118 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from functools import partial
+from itertools import chain
+from typing import TypeVar
 
-from calltrack import mapping as read
-from calltrack import registry
+from calltrack import log, registry
 from calltrack.accounts.check import check
 from calltrack.accounts.manage import context
-from calltrack.client.answer import Answer
-from calltrack.client.ask import Ask, Request
+from calltrack.client.ask import Ask
 from calltrack.client.budget import Lane
-from calltrack.client.session import Client
 from calltrack.client.windows import Window
-from calltrack.db import accounts, audit
+from calltrack.db import accounts
 from calltrack.db.accounts import Account
 from calltrack.db.session import engine
-from calltrack.errors import CalltrackError, FixConfiguration, NotOffered, NotThere, UnreadableAnswer
-from calltrack.interface import kept
-from calltrack.interface.written import amount, flag
-from calltrack.model import CallRecord
-from calltrack.operations import (
-    MONEY,
-    UPDATES,
-    Campaign,
-    Figures,
-    Operations,
-    Report,
-    Resource,
-    Subscription,
-    TrackingNumber,
+from calltrack.errors import (
+    FixConfiguration,
+    NotOffered,
+    NotThere,
+    OutcomeUnknown,
+    PartlyDone,
+    RejectRecord,
+    SliceTooLarge,
+    TryLater,
 )
-from calltrack.provider import Provider
-from calltrack.signatures import url_of
-from calltrack.sync.connections import client_for, vault
+from calltrack.interface import kept, written
+from calltrack.interface.asking import Asking, Thing, no_answer, paged
+from calltrack.interface.changes import Change, in_order
+from calltrack.interface.door import door
+from calltrack.interface.things import campaign_of, number_of, only, subscription_of
+from calltrack.model import CallRecord
+from calltrack.operations import UPDATES, Campaign, Figures, Report, Resource, Subscription, TrackingNumber
+from calltrack.provider import Context, Provider, Raw
+from calltrack.sync import wanted
+from calltrack.sync.connections import vault
+from calltrack.sync.hints import Hint
+from calltrack.sync.plan import cut, halves
 
 T = TypeVar("T")
-
-#: pages of a list that are read at most: beyond that it does not end
-MOST_PAGES = 1000
+logger = log.get(__name__)
 
 
-def of(provider: str, account: str | None = None) -> Interface:
-    """The account of this provider and name; without a name its only one, else `default`. Raises `UnknownDoor`."""
+def of(provider: str, account: str | None = None, number: str | None = None) -> Interface:
+    """The account of this provider and name; without a name its only one, else `default`. Raises `UnknownDoor`.
+
+    `number` is for those who may come twice with the same wish: what it changes is changed once (`AlreadyAsked`).
+    """
     registry.get(provider)
     with engine().connect() as connection:
-        return Interface(accounts.find(connection, vault(), provider, account))
+        return Interface(accounts.find(connection, vault(), provider, account), number)
 
 
 class Interface:
     """What can be asked of an account's provider, and done there."""
 
-    def __init__(self, account: Account) -> None:
+    def __init__(self, account: Account, number: str | None = None) -> None:
         self.account = account
         self.provider: Provider = registry.get(account.provider)
+        self._context: Context = context(account)
+        self._calls = self.provider.calls(account.settings)
+        self._operations = self.provider.operations
+        self._asking = Asking(account, number)
 
     # ── calls ──
 
     def check(self) -> str | None:
         """None where the account works; else what is wrong, and what to do about it."""
-        return check(self.account, self._client)
+        return check(self.account, self._asking.client)
 
     def call(self, external_id: str) -> CallRecord:
         """One call as the provider has it now. Raises `NotThere`."""
-        calls = self.provider.calls(self.account.settings)
-        records = calls.read_one(self._send(self._offered(calls.one, "give one call"), {"id": external_id}))
+        ask = self._offered(self._calls.one, "give one call")
+        records = self._calls.read_one(self._asking.send(ask, {"id": external_id}))
         if not records:
-            raise NotThere
-        return self.provider.map_call(records[0], context(self.account))
+            raise NotThere(f"{self.provider.title} has no call {external_id}.")
+        return self.provider.map_call(records[0], self._context)
 
     def calls(self, since: datetime, until: datetime | None = None) -> Iterator[CallRecord]:
-        """The calls of a range as the provider lists them now, page by page: nothing is stored."""
-        calls, zone = self.provider.calls(self.account.settings), context(self.account).zone
-        window, cursor = Window(since, until or datetime.now(UTC)), calls.pages.first()
-        for _ in range(MOST_PAGES):
-            answer = self._client.send(calls.page(cursor, window, zone), Lane.LIVE)
-            records = calls.read(answer)
-            yield from (self.provider.map_call(record, context(self.account)) for record in records)
-            following = calls.pages.next(cursor, answer, len(records)) if records else None
-            if following is None:
-                return
-            cursor = following
+        """The calls of a range as the provider lists them now, each once, in no order. Nothing is stored."""
+        seen: set[str] = set()
+        window, longest = _range(since, until), self._calls.longest
+        for record in chain.from_iterable(map(self._records, cut(window, longest) if longest else [window])):
+            try:
+                call = self.provider.map_call(record, self._context)
+            except RejectRecord as error:
+                logger.warning("left out", account=self.account.label, reason=error.reason)
+                continue
+            if call.external_id not in seen:
+                seen.add(call.external_id)
+                yield call
 
-    def update(self, external_id: str, *, tags: Mapping[str, str] | None = None, **fields: str) -> None:
+    def update(self, external_id: str, *, tags: Mapping[str, str] | None = None, **fields: object) -> list[Hint]:
         """Change a call at the provider: `tags`, `converted`, `revenue`, `payout`, `add_revenue`, `add_payout`.
 
-        `add_…` adds to what is there. Raises `OutcomeUnknown` where nobody knows whether it did.
+        `add_…` adds to what is there. Amounts are texts or `Decimal`, as "12.50". The call is then to be fetched anew:
+        the hints say so, and who does not send them leaves that to the sweeper. Raises `OutcomeUnknown` where nobody
+        knows whether it was done, and `PartlyDone` where only a part was, and must not be asked for again.
         """
-        for ask, values in self._changes(external_id, tags or {}, fields):
-            self._write("call.updated", ask, values, call=external_id, fields=sorted(values.keys() - {"id"}))
+        changes = self._changes(external_id, tags or {}, fields)
+        try:
+            in_order(changes, self._change)
+        except (OutcomeUnknown, PartlyDone, TryLater):
+            self._fetch_anew(external_id)  # it may have been done all the same
+            raise
+        return self._fetch_anew(external_id)
 
     # ── numbers ──
 
     def numbers(self) -> list[TrackingNumber]:
         """The account's numbers; `provider_tracking_numbers` holds just these afterwards."""
-        found = [_number(thing) for thing in self._list(self._operations.numbers, "list numbers")]
-        kept.replace(self.account, found)
+        asked_at = kept.now()
+        found = [self._number(thing) for thing in self._listed(self._operations.numbers, "list numbers")]
+        kept.replace(self.account, found, asked_at)
         return found
 
     def provision(
@@ -110,157 +126,144 @@ class Interface:
         campaign: str | None = None,
         publisher: str | None = None,
     ) -> TrackingNumber:
-        """Buy a number. Never asked for twice: `OutcomeUnknown` says that the list must be looked at first."""
-        ask, numbers = self._offered(self._operations.provision, "provision numbers"), self._operations.numbers
-        wanted = {"country": country, "toll_free": toll_free, "area_code": area_code}
-        kind = "Toll-free" if toll_free else "Local"
-        values = {**wanted, "kind": kind, "campaign": campaign, "publisher": publisher}
-        answer = self._write("number.provisioned", ask, values, **wanted)
-        assert numbers is not None
-        number = _number(_only(numbers, answer, ask))
+        """Buy a number. It is asked for once: after `OutcomeUnknown` look into the list before you ask again."""
+        ask = self._offered(self._operations.provision, "provision numbers")
+        choice = {"area_code": area_code, "campaign": campaign, "publisher": publisher}
+        written.takes(ask, choice, self.provider.title)
+        asked = {"country": country, "toll_free": toll_free, **choice}
+        values = {**asked, "kind": "Toll-free" if toll_free else "Local"}
+        read = partial(only, self._operations.numbers, ask)
+        number = self._number(self._asking.change("number.provision", ask, values, read, **asked))
         kept.add(self.account, number)
         return number
 
-    def release(self, number: str) -> TrackingNumber:
-        """Give a number back, by its id or by the number itself."""
+    def release(self, number: str | TrackingNumber) -> TrackingNumber:
+        """Give a number back, by its id or by the number itself. Raises `FixConfiguration` where there is none."""
         ask = self._offered(self._operations.release, "release numbers")
-        found = next((one for one in self.numbers() if number in (one.id, one.number)), None)
-        if found is None:
-            raise FixConfiguration(f"{self.account.label} has no number {number}: see `calltrack numbers list`.")
-        self._write("number.released", ask, {"id": found.id}, number=found.number)
+        found = self.number(number) if isinstance(number, str) else number
+        self._asking.change("number.release", ask, {"id": found.id}, no_answer, number=found.number)
         kept.remove(self.account, found.id)
+        return found
+
+    def number(self, number: str) -> TrackingNumber:
+        """One of the account's numbers, by its id or by the number itself. Raises `FixConfiguration`."""
+        meant = {number, self._number({"id": "", "number": number, "raw": {}}).number} - {""}
+        found = next((one for one in self.numbers() if {one.id, one.number} & meant), None)
+        if found is None:
+            label = self.account.label
+            raise FixConfiguration(f"{label} has no number {number}: see `calltrack numbers list {label}`.")
         return found
 
     # ── campaigns, webhooks, reports ──
 
     def campaigns(self) -> list[Campaign]:
         """The account's campaigns."""
-        return [_campaign(thing) for thing in self._list(self._operations.campaigns, "list campaigns")]
+        return [campaign_of(thing) for thing in self._listed(self._operations.campaigns, "list campaigns")]
 
     def campaign(self, campaign_id: str) -> Campaign:
         """One campaign. Raises `NotThere`."""
-        ask, listed = self._offered(self._operations.campaign, "give one campaign"), self._operations.campaigns
-        assert listed is not None
-        return _campaign(_only(listed, self._send(ask, {"id": campaign_id}), ask))
+        ask = self._offered(self._operations.campaign, "give one campaign")
+        return campaign_of(only(self._operations.campaigns, ask, self._asking.send(ask, {"id": campaign_id})))
 
     def webhooks(self) -> list[Subscription]:
-        """The webhooks that are registered at the provider."""
-        return [_subscription(thing) for thing in self._list(self._operations.webhooks, "list webhooks")]
+        """The webhooks that are registered at the provider, without the secrets in their URLs."""
+        things = self._listed(self._operations.webhooks, "list webhooks")
+        return [subscription_of(thing, self.account) for thing in things]
 
     def register(self, base: str, event: str) -> Subscription:
-        """Have deliveries of an event sent to the receiver at `base`, as https://calls.example.com."""
-        ask, listed = self._offered(self._operations.register, "register webhooks"), self._operations.webhooks
-        assert listed is not None
-        answer = self._write("webhook.registered", ask, {"url": self.door(base), "event": event}, event=event)
-        return _subscription(_only(listed, answer, ask))
+        """Have deliveries of an event sent to the receiver at `base`, as https://calls.example.com.
+
+        What is registered already, and delivers, is not registered again.
+        """
+        ask = self._offered(self._operations.register, "register webhooks")
+        url = door(self.account, self.provider, base, event)
+        for thing in self._listed(self._operations.webhooks, "list webhooks"):
+            if (thing.get("url"), thing.get("event")) == (url, event) and thing.get("active") is not False:
+                return subscription_of(thing, self.account)
+        read = partial(only, self._operations.webhooks, ask)
+        thing = self._asking.change("webhook.register", ask, {"url": url, "event": event}, read, event=event, base=base)
+        return subscription_of({"url": url, "event": event, **thing}, self.account)
 
     def unregister(self, subscription_id: str) -> None:
-        """Have no more deliveries of this subscription."""
+        """Have no more deliveries of this subscription. Raises `NotThere`."""
         ask = self._offered(self._operations.unregister, "remove webhooks")
-        self._write("webhook.removed", ask, {"id": subscription_id}, subscription=subscription_id)
+        values = {"id": subscription_id}
+        self._asking.change("webhook.remove", ask, values, no_answer, subscription=subscription_id)
 
-    def door(self, base: str) -> str:
-        """The URL of the account's door; where the account says so, its newest secret is a part of it."""
-        account, signature = self.account, self.provider.webhook.signature
-        url = f"{base.rstrip('/')}/webhooks/{account.provider}/{account.name}"
-        place = account.settings.get("secret_in") or "header"
-        return url_of(url, signature, place, account.webhook_secrets[0] if account.webhook_secrets else "")
-
-    def report(self, since: datetime, until: datetime) -> list[Figures]:
+    def report(self, since: datetime, until: datetime | None = None) -> list[Figures]:
         """The provider's own figures for a range, day by day or campaign by campaign."""
-        report: Report = self._offered(self._operations.report, "report on calls")
-        calls, zone = self.provider.calls(self.account.settings), context(self.account).zone
-        start, end = calls.filter.bounds(Window(since, until), zone)
-        values = {"since": start, "until": end}
-        return list(report.figures({name: self._send(ask, values) for name, ask in report.asks().items()}))
+        report: Report | None = self._operations.report
+        if report is None:
+            raise self._lacks("report on calls")
+        window = _range(since, until)
+        values = {"since": report.when(window.since), "until": report.when(window.until)}
+        return list(report.figures({name: self._asking.send(ask, values) for name, ask in report.asks().items()}))
 
-    # ── asking ──
-
-    @property
-    def _operations(self) -> Operations:
-        return self.provider.operations
-
-    @property
-    def _client(self) -> Client:
-        return client_for(self.account)
+    # ── parts of it ──
 
     def _offered(self, operation: T | None, does: str) -> T:
         if operation is None:
-            raise NotOffered(f"{self.provider.title} does not {does}: see `calltrack providers`.")
+            raise self._lacks(does)
         return operation
 
-    def _request(self, ask: Ask, values: Mapping[str, Any]) -> Request:
-        defaults = {setting.name: setting.default for setting in self.provider.settings if setting.default}
-        return ask.request({**defaults, **self.account.settings, **values})
+    def _lacks(self, does: str) -> NotOffered:
+        return NotOffered(f"{self.provider.title} does not {does}: see `calltrack providers`.")
 
-    def _send(self, ask: Ask, values: Mapping[str, Any]) -> Answer:
-        return self._client.send(self._request(ask, values), Lane.LIVE)
+    def _listed(self, resource: Resource | None, does: str) -> Iterator[Thing]:
+        return self._asking.list(self._offered(resource, does))
 
-    def _write(self, action: str, ask: Ask, values: Mapping[str, Any], **details: object) -> Answer:
-        """Change something at the provider, and note in the audit log that it was asked for, and what came of it."""
-        outcome = "done"
+    def _records(self, window: Window) -> Iterator[Raw]:
+        """The records of a window; what is too large to be paged through is cut in two."""
+        client, zone = self._asking.client, self._context.zone
         try:
-            return self._send(ask, values)
-        except CalltrackError as error:
-            outcome = error.reason
-            raise
-        finally:
-            with engine().begin() as connection:
-                audit.record(connection, action, self.account.label, **details, outcome=outcome)
+            yield from paged(
+                self._calls.pages,
+                lambda cursor: client.send(self._calls.page(cursor, window, zone), Lane.LIVE),
+                self._calls.read,
+            )
+        except SliceTooLarge:
+            parts = halves(window)
+            if parts is None:
+                raise
+            for part in parts:
+                yield from self._records(part)
 
-    def _list(self, resource: Resource | None, does: str) -> Iterator[dict[str, Any]]:
-        listed = self._offered(resource, does)
-        if listed.pages is None:
-            yield from listed.read(self._send(listed.ask, {}))
-            return
-        cursor = listed.pages.first()
-        for _ in range(MOST_PAGES):
-            request = self._request(listed.ask, {})
-            paged = replace(request, params={**request.params, **listed.pages.params(cursor)})
-            answer = self._client.send(paged, Lane.LIVE)
-            things = listed.read(answer)
-            yield from things
-            following = listed.pages.next(cursor, answer, len(things)) if things else None
-            if following is None:
-                return
-            cursor = following
-
-    def _changes(
-        self, external_id: str, tags: Mapping[str, str], fields: Mapping[str, str]
-    ) -> list[tuple[Ask, dict[str, Any]]]:
+    def _changes(self, external_id: str, tags: Mapping[str, str], fields: Mapping[str, object]) -> list[Change]:
         """What is to be asked for, all of it looked at before the first goes out."""
-        unknown = sorted(fields.keys() - set(UPDATES))
+        unknown = sorted(fields.keys() - (set(UPDATES) - {"tags"}))
         if unknown or not (tags or fields):
             raise FixConfiguration(f"A call has {', '.join(UPDATES)} to change, not {', '.join(unknown) or 'nothing'}.")
-        changes = []
-        for name, text in fields.items():
-            value = amount(name, text) if name in MONEY else flag(name, text)
-            changes.append((self._updates(name), {"id": external_id, "value": value}))
+        changes = [
+            Change(name, self._updating(name), {"id": external_id, "value": written.value(name, given)})
+            for name, given in fields.items()
+        ]
         for name, text in tags.items():
-            changes.append((self._updates("tags"), {"id": external_id, "name": name, "value": text}))
+            ask = self._updating("tags")
+            written.tag(ask, name)
+            changes.append(Change(f"tag {name}", ask, {"id": external_id, "name": name, "value": text}))
         return changes
 
-    def _updates(self, field: str) -> Ask:
+    def _updating(self, field: str) -> Ask:
         return self._offered(self._operations.update.get(field), f"change {field} of a call")
 
+    def _change(self, change: Change) -> None:
+        value = change.values["value"]
+        told = {"call": change.values["id"], "change": change.what, "to": None if "name" in change.values else value}
+        self._asking.change("call.update", change.ask, change.values, no_answer, **told)
 
-def _only(resource: Resource, answer: Answer, ask: Ask) -> dict[str, Any]:
-    things = resource.read(answer, ask.found)
-    if not things or not things[0]["id"]:
-        raise UnreadableAnswer("The provider's answer does not hold what was asked for.")
-    return things[0]
+    def _fetch_anew(self, external_id: str) -> list[Hint]:
+        """Open a page for this call, which takes the usual way from there."""
+        if self._calls.one is None or not self.account.is_active:
+            return []
+        with engine().begin() as connection:
+            return wanted.ask(connection, self.account.id, self.account.provider, [external_id])
 
-
-def _number(thing: Mapping[str, Any]) -> TrackingNumber:
-    number = read.phone(thing["number"], "US") or ""
-    return TrackingNumber(
-        id=thing["id"], number=number, name=thing.get("name"), campaign_id=thing.get("campaign_id"), raw=thing["raw"]
-    )
-
-
-def _campaign(thing: Mapping[str, Any]) -> Campaign:
-    return Campaign(id=thing["id"], name=thing.get("name"), raw=thing["raw"])
+    def _number(self, thing: Thing) -> TrackingNumber:
+        return number_of(thing, self._asking.settings.get("region"))
 
 
-def _subscription(thing: Mapping[str, Any]) -> Subscription:
-    return Subscription(id=thing["id"], url=thing.get("url"), event=thing.get("event"))
+def _range(since: datetime, until: datetime | None) -> Window:
+    window = Window(since, until or datetime.now(UTC))
+    if window.since >= window.until:
+        raise FixConfiguration("The range is empty: --since must lie before --until.")
+    return window

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from psycopg.types.json import Jsonb
 from sqlalchemy import text
@@ -19,10 +20,11 @@ ON CONFLICT (account_id, external_id) DO UPDATE SET number = excluded.number, ca
     is_active = true, provider_data = excluded.provider_data, updated_at = now()
 WHERE (known.number, known.campaign_id, known.is_active, known.provider_data)
     IS DISTINCT FROM (excluded.number, excluded.campaign_id, true, excluded.provider_data)
+  AND known.updated_at < %s
 """
 _LEAVE = """
 UPDATE provider_tracking_numbers SET is_active = false, updated_at = now()
-WHERE account_id = %s AND is_active AND NOT external_id = ANY(%s)
+WHERE account_id = %s AND is_active AND NOT external_id = ANY(%s) AND updated_at < %s
 """
 _REMOVE = text("""
 UPDATE provider_tracking_numbers SET is_active = false, updated_at = now()
@@ -30,17 +32,28 @@ WHERE account_id = :account_id AND external_id = :id AND is_active
 """)
 
 
-def replace(account: Account, numbers: Sequence[TrackingNumber]) -> None:
-    """These are all the numbers there are: the others are no longer active. Their rows stay: calls name them."""
+def now() -> datetime:
+    """The present moment, as Postgres has it."""
+    with engine().connect() as connection:
+        moment: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+    return moment
+
+
+def replace(account: Account, numbers: Sequence[TrackingNumber], asked_at: datetime) -> None:
+    """These were all the numbers there are: the others are no longer active. Their rows stay, for calls name them.
+
+    What somebody else bought or gave back after the list was asked for, it could not know of: that stays as it is.
+    """
+    in_order = sorted(numbers, key=lambda number: number.id)
     with engine().begin() as connection, driver(connection).cursor() as cursor:
-        cursor.executemany(_KEEP, [_row(account, number) for number in sorted(numbers, key=lambda one: one.id)])
-        cursor.execute(_LEAVE, [account.id, [number.id for number in numbers]])
+        cursor.executemany(_KEEP, [(*_row(account, number), asked_at) for number in in_order])
+        cursor.execute(_LEAVE, [account.id, [number.id for number in numbers], asked_at])
 
 
 def add(account: Account, number: TrackingNumber) -> None:
     """One more, or one that is there and has changed."""
     with engine().begin() as connection, driver(connection).cursor() as cursor:
-        cursor.execute(_KEEP, _row(account, number))
+        cursor.execute(_KEEP, (*_row(account, number), "infinity"))
 
 
 def remove(account: Account, number_id: str) -> None:

@@ -25,7 +25,8 @@ def tell(world, provider, external_id, event=None, **fields):
 
 def waiting(world):
     return [
-        row["call"] for row in world.rows("SELECT cursor ->> 'call' AS call FROM sync_pages WHERE state = 'pending'")
+        row["call"]
+        for row in world.rows("SELECT cursor ->> 'call' AS call FROM sync_pages WHERE state = 'pending' ORDER BY 1")
     ]
 
 

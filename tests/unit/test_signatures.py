@@ -1,12 +1,15 @@
-"""Webhook signatures, against answers that others published."""
+"""Webhook signatures, against answers that others published, and secrets that are shown."""
 
 import hmac
+from contextlib import suppress
+from itertools import permutations
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
 from calltrack import signatures
 from calltrack.errors import BadSignature
-from calltrack.signatures import HmacSha256, Message
+from calltrack.signatures import PLACES, HmacSha256, Message, SharedSecret, url_of, without_secret
 
 SCHEME = HmacSha256("X-Signature")
 
@@ -123,3 +126,138 @@ def test_the_work_is_the_same_wherever_it_fails(value, monkeypatch):
         assert value not in (DIGEST, SCHEME.sign(BODY, "new")["X-Signature"])
     assert taken[:3] == [b"new", SECRET.encode(), b"old"]
     assert compared == [(bytes, 64)] * 3
+
+
+# ── what a signature over nothing, or over a query, is worth ──
+
+
+def test_a_signature_over_the_query_is_proof_and_one_over_nothing_is_not():
+    query = b"call_uuid=c-1&revenue=45"
+    for signed, proved in ((query, True), (b"", False)):
+        message = Message(b"", SCHEME.sign(signed, SECRET), query)
+        assert SCHEME.verify(message, [SECRET]) is proved
+    assert SCHEME.verify(Message(BODY, {"X-Signature": DIGEST}, query), [SECRET]) is True
+
+
+# ── secrets that are shown ──
+
+SHARED = SharedSecret()
+NEW, OLD = "n3w-secret_of.44~letters", "0ld-secret"
+
+
+def shown(place, secret, *, expected=None):
+    """A message that shows this secret in this place, at the door of an account that expects it in another one."""
+    headers = {SHARED.header: secret} if place == "header" else {}
+    query = b"a=1&" + urlencode({SHARED.param: secret}).encode() + b"&b=2" if place == "query" else b"a=1"
+    return Message(b"{}", headers, query, secret if place == "path" else "", expected or place)
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("secrets", [(NEW,), (NEW, OLD), (OLD, NEW), ("", NEW)])
+def test_a_shown_secret_says_who_it_is_and_proves_nothing_that_is_said(place, secrets):
+    assert SHARED.verify(shown(place, NEW), secrets) is False
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(
+    "wrong", ["", " ", "another", NEW[:-1], NEW + "x", NEW.upper(), OLD + NEW, f"{NEW},{OLD}", "é"]
+)
+def test_another_secret_is_refused(place, wrong):
+    with pytest.raises(BadSignature):
+        SHARED.verify(shown(place, wrong), (NEW, OLD))
+
+
+@pytest.mark.parametrize(("place", "expected"), list(permutations(PLACES, 2)))
+def test_a_secret_in_the_wrong_place_is_refused(place, expected):
+    with pytest.raises(BadSignature):
+        SHARED.verify(shown(place, NEW, expected=expected), (NEW,))
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("secrets", [(), ("",), ("", "")])
+def test_an_account_without_a_secret_lets_nobody_in(place, secrets):
+    for claimed in ("", NEW):
+        with pytest.raises(BadSignature):
+            SHARED.verify(shown(place, claimed), secrets)
+
+
+def test_what_is_no_text_is_refused_too():
+    for message in (
+        shown("header", "\udc80"),
+        shown("path", "\udc80"),
+        Message(b"", {}, b"secret=%ff\xff", "", "query"),
+    ):
+        with pytest.raises(BadSignature):
+            SHARED.verify(message, (NEW, OLD))
+
+
+def test_blanks_around_a_header_are_not_a_part_of_it():
+    assert SHARED.verify(Message(b"", {SHARED.header: f" {NEW} "}), (NEW,)) is False
+
+
+def test_letters_that_a_query_must_escape_are_read_back():
+    secret = "a+b/c=d&e %é"
+    assert SHARED.verify(shown("query", secret), (secret,)) is False
+    (opened,) = parse_qs(urlsplit(url_of("https://x.example/w", SHARED, "query", secret)).query)[SHARED.param]
+    assert opened == secret
+
+
+@pytest.mark.parametrize("claimed", [NEW, OLD, "", "x", NEW[:-1], "x" * 5000])
+def test_the_work_is_the_same_whatever_is_shown(claimed, monkeypatch):
+    """What is compared is of one length, and every secret is, even behind one that fits."""
+    taken, compared = [], []
+    digest, compare = hmac.digest, hmac.compare_digest
+
+    class Counting:
+        @staticmethod
+        def digest(key, text, kind):
+            taken.append(text)
+            return digest(key, text, kind)
+
+        @staticmethod
+        def compare_digest(one, other):
+            compared.append((type(one), len(one), len(other)))
+            return compare(one, other)
+
+    monkeypatch.setattr(signatures, "hmac", Counting)
+    with suppress(BadSignature):
+        SHARED.verify(shown("header", claimed), (NEW, OLD, "third"))
+    assert compared == [(bytes, 32, 32)] * 3
+    assert {NEW.encode(), OLD.encode(), b"third"} <= set(taken)
+
+
+def test_the_place_of_a_secret_in_the_url_that_is_given_to_the_provider():
+    base = "https://calls.example/webhooks/p/main"
+    assert url_of(base, SHARED, "header", NEW) == base
+    assert url_of(base, SHARED, "path", NEW) == f"{base}/{NEW}"
+    assert url_of(base, SHARED, "query", NEW) == f"{base}?secret={NEW}"
+    assert url_of(base, SCHEME, "query", NEW) == base
+    assert SHARED.sign(b"whatever", NEW) == {"X-Calltrack-Secret": NEW}
+
+
+@pytest.mark.parametrize(
+    ("query", "kept"),
+    [
+        ("a=1&secret=s3cret&b=2", "a=1&b=2"),
+        ("secret=s3cret", ""),
+        ("secret=s3cret&secret=s3cret&b=", "b="),
+        ("secret", ""),
+        ("a=x%20y&secret=s3cret&n=%E9", "a=x+y&n=%E9"),
+        ("a=1&b=%20", "a=1&b=%20"),
+        ("secrets=1&my_secret=2", "secrets=1&my_secret=2"),
+        ("", ""),
+    ],
+)
+def test_a_query_is_kept_without_the_secret(query, kept):
+    assert without_secret(query, SHARED) == kept
+    assert "s3cret" not in without_secret(query, SHARED)
+
+
+def test_a_query_that_is_signed_is_kept_as_it_is():
+    query = "secret=s3cret&b=%20"
+    assert without_secret(query, SCHEME) == query
+
+
+def test_a_message_is_never_shown():
+    message = Message(b"s3cret", {"X": "s3cret"}, b"s3cret", "s3cret")
+    assert "s3cret" not in f"{message} {message!r}"

@@ -89,9 +89,13 @@ PROVIDER = Provider(
         ),
         release=Ask("DELETE", "/numbers/{id}.json"),
         campaigns=Resource(
-            Ask("GET", "/campaigns.json"), {"id": "id", "name": "name"}, wrapper="campaign", pages=LinkPages(size=100)
+            # By the id that the customer gave it, as numbers name it; that in the calls is another one.
+            Ask("GET", "/campaigns.json"),
+            {"id": "cid", "name": "name"},
+            wrapper="campaign",
+            pages=LinkPages(size=100),
         ),
-        campaign=Ask("GET", "/campaigns/{id}.json"),
+        campaign=Ask("GET", "/campaigns/cid/{id}.json"),
         report=Rows(
             Ask(
                 "GET",
@@ -113,6 +117,7 @@ PROVIDER = Provider(
                 "payout": "payout",
                 "cost": "cost",
             },
+            total="count_total",
         ),
     ),
     # Changes are listed by themselves, so reaching back only has to cover clocks that differ.

@@ -6,6 +6,9 @@ pixels: …/17998491616535, tokens: …/31661837696023 (read November 2026)
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from calltrack import checks
 from calltrack.client.ask import Ask
 from calltrack.client.auth import HeaderToken
@@ -33,6 +36,21 @@ FIGURES = {
     "payout": "payoutAmount",
     "cost": "totalCost",
 }
+NEITHER = {"adjustConversion": False, "adjustPayout": False}
+TAG = {"tagType": "Annotations", "tagName": "{name}", "tagValue": "{value}"}
+PIXEL = {"name": "calltrack", "pixelUrl": "{url}", "eventCode": "{event}"}
+NUMBER = {
+    "countryCode": "{country}",
+    "isTollFree": "{toll_free}",
+    "areaCode": "{area_code}",
+    "chargeAccountIfNeeded": False,  # from its balance, and not from a credit card
+}
+INSIGHTS = {
+    "reportStart": "{since}",
+    "reportEnd": "{until}",
+    "groupByColumns": [{"column": FIGURES["name"]}],
+    "valueColumns": [{"column": column} for name, column in FIGURES.items() if name != "name"],
+}
 
 
 def calls(columns: tuple[str, ...]) -> Calls:
@@ -47,26 +65,21 @@ def calls(columns: tuple[str, ...]) -> Calls:
             "orderByColumns": [{"column": "callDt", "direction": "asc"}],
             "valueColumns": [{"column": column} for column in columns],
         },
-        one=Ask("POST", "/{account_id}/calllogs/detail", json={"InboundCallIds": ["{id}"]}, found="report.records"),
+        one=post("/calllogs/detail", {"InboundCallIds": ["{id}"]}, found="report.records"),
     )
 
 
-def adjusted(path: str, *, repeatable: bool = True, **amounts: str | bool) -> Ask:
-    """What adjusts the amounts of a call: the buyer's conversion, the publisher's payout."""
-    both = {"adjustConversion": False, "adjustPayout": False}
-    body = {"inboundCallId": "{id}", "reason": "Adjusted by calltrack.", **both, **amounts}
-    return Ask("POST", f"/{{account_id}}/calls/{path}", json=body, repeatable=repeatable)
+def post(path: str, body: Mapping[str, Any], found: str = "", *, repeatable: bool = True) -> Ask:
+    """What is told to the account in a JSON body."""
+    return Ask("POST", "/{account_id}" + path, json=body, found=found, repeatable=repeatable)
 
 
-def conversion(path: str, name: str, *, repeatable: bool = True) -> Ask:
-    return adjusted(path, repeatable=repeatable, adjustConversion=True, **{name: "{value}"})
+def adjusted(path: str, what: str, amount: str, *, repeatable: bool = True) -> Ask:
+    """What adjusts one amount of a call: that of the buyer's conversion, or of the publisher's payout."""
+    body = {"inboundCallId": "{id}", "reason": "Adjusted by calltrack.", **NEITHER, what: True, amount: "{value}"}
+    return post(f"/calls/{path}", body, repeatable=repeatable)
 
 
-def payout(path: str, name: str, *, repeatable: bool = True) -> Ask:
-    return adjusted(path, repeatable=repeatable, adjustPayout=True, **{name: "{value}"})
-
-
-TAG = {"tagType": "Annotations", "tagName": "{name}", "tagValue": "{value}"}
 PROVIDER = Provider(
     name="ringba",
     title="Ringba",
@@ -90,58 +103,29 @@ PROVIDER = Provider(
     map_call=map_call,
     operations=Operations(
         update={
-            "tags": Ask("POST", "/{account_id}/calls/annotate", json={"inboundCallId": "{id}", "tags": [TAG]}),
-            "revenue": conversion("payments/override", "newConversionAmount"),
-            "payout": payout("payments/override", "newPayoutAmount"),
+            "tags": post("/calls/annotate", {"inboundCallId": "{id}", "tags": [TAG]}),
+            "revenue": adjusted("payments/override", "adjustConversion", "newConversionAmount"),
+            "payout": adjusted("payments/override", "adjustPayout", "newPayoutAmount"),
             # The API spells it so.
-            "add_revenue": conversion("payments", "adjustConverionByAmount", repeatable=False),
-            "add_payout": payout("payments", "adjustPayoutByAmount", repeatable=False),
+            "add_revenue": adjusted("payments", "adjustConversion", "adjustConverionByAmount", repeatable=False),
+            "add_payout": adjusted("payments", "adjustPayout", "adjustPayoutByAmount", repeatable=False),
         },
         webhooks=Resource(
             Ask("GET", "/{account_id}/{pixels}", found="eventCallBacks"),
-            {"id": "id", "url": "pixelUrl", "event": "eventCode"},
+            {"id": "id", "url": "pixelUrl", "event": "eventCode", "active": "enabled"},
         ),
-        register=Ask(
-            "POST",
-            "/{account_id}/{pixels}",
-            json={"name": "calltrack", "pixelUrl": "{url}", "eventCode": "{event}"},
-            found="eventCallBack",
-            repeatable=False,
-        ),
+        register=post("/{pixels}", PIXEL, found="eventCallBack", repeatable=False),
         unregister=Ask("DELETE", "/{account_id}/{pixels}/{id}"),
+        tokens={"inboundCallId": "[Call:InboundCallId]", "event": "{event}"},
         numbers=Resource(
             Ask("GET", "/{account_id}/numbers", found="numbers"),
             {"id": "id", "number": "phoneNumber", "campaign_id": "campaignId"},
         ),
-        provision=Ask(
-            "POST",
-            "/{account_id}/numbers",
-            json={
-                "countryCode": "{country}",
-                "isTollFree": "{toll_free}",
-                "areaCode": "{area_code}",
-                "chargeAccountIfNeeded": False,
-            },
-            found="number",
-            repeatable=False,
-        ),
+        provision=post("/numbers", NUMBER, found="number", repeatable=False),
         release=Ask("DELETE", "/{account_id}/numbers/{id}"),
         campaigns=Resource(Ask("GET", "/{account_id}/campaigns", found="campaigns"), {"id": "id", "name": "name"}),
         campaign=Ask("GET", "/{account_id}/campaigns/{id}", found="campaign"),
-        report=Rows(
-            Ask(
-                "POST",
-                "/{account_id}/insights",
-                json={
-                    "reportStart": "{since}",
-                    "reportEnd": "{until}",
-                    "groupByColumns": [{"column": FIGURES["name"]}],
-                    "valueColumns": [{"column": column} for name, column in FIGURES.items() if name != "name"],
-                },
-                found="report.records",
-            ),
-            FIGURES,
-        ),
+        report=Rows(post("/insights", INSIGHTS, found="report.records"), FIGURES),
     ),
     environment={
         "RINGBA_API_URL": "api_url",

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from calltrack import mapping as read
-from calltrack.model import CallRecord, Direction, Finality, Status
+from calltrack.model import STAGES, CallRecord, Direction, Finality, Status
 from calltrack.provider import Context, Raw
 
 REGION = "US"
 AMOUNTS = {"revenue": ("conversionAmount",), "payout": ("payoutAmount",), "cost": ("totalCost", "telcoCost")}
-METADATA = ("numberId", "publisherSubId", "endCallSource", "profitNet", "profitGross", "blockReason", "targetGroupName")
-#: what the published sample of the call log was asked with, and got
+#: columns that the published sample of the call log has
 BASIC = (
     *("inboundCallId", "callDt", "callConnectionDt", "callCompletedDt", "inboundPhoneNumber", "number", "numberId"),
     *("campaignId", "campaignName", "publisherId", "publisherName", "publisherSubId"),
@@ -20,23 +17,17 @@ BASIC = (
     *("hasPayout", "isLive", "conversionAmount", "payoutAmount", "profitNet", "profitGross", "totalCost", "telcoCost"),
     *("hasRecording", "recordingUrl"),
 )
+#: with others of the published list
 COLUMNS = (
     *BASIC,
-    *("buyer", "buyerId", "targetGroupName", "isDuplicate", "isIncomplete", "wasBlocked", "blockReason"),
-    *("hasVoiceMail", "wasConversionAdjusted", "wasPayoutAdjusted"),
+    *("buyer", "buyerId", "targetGroupName", "isDuplicate", "isIncomplete", "incompleteCallReason", "wasBlocked"),
+    *("blockReason", "noConversionReason", "noPayoutReason", "hasVoiceMail", "wasConversionAdjusted"),
+    *("wasPayoutAdjusted",),
 )
-#: our name of a pixel's field → the tokens and parameter names by which senders give it
-TOKENS = {
-    "inboundCallId": ("inboundCallId", "InboundCallId", "call_id", "callId", "Call:InboundCallId"),
-    "inboundPhoneNumber": ("inboundPhoneNumber", "caller", "caller_id", "caller_number", "tag:InboundNumber:Number"),
-    "number": ("number", "dialed", "number_called", "tag:DialedNumber:Number"),
-    "campaignName": ("campaignName", "campaign", "campaign_name", "tag:Campaign:Name"),
-    "campaignId": ("campaignId", "campaign_id", "tag:Campaign:Id"),
-    "publisherName": ("publisherName", "publisher", "publisher_name", "tag:Publisher:Name"),
-    "callLengthInSeconds": ("callLengthInSeconds", "duration", "call_length", "tag:CallLength:Total"),
-    "callConnectionDt": ("callConnectionDt", "connected_at", "Call:CallConnectedTimestamp"),
-    "recordingUrl": ("recordingUrl", "recording", "recording_url", "Call:RecordingUrl"),
-}
+METADATA = (
+    *("numberId", "publisherSubId", "targetId", "targetGroupName", "endCallSource", "profitNet", "profitGross"),
+    *("incompleteCallReason", "blockReason", "noConversionReason", "noPayoutReason"),
+)
 EVENTS = {**read.EVENTS, "error": read.Event(finality=Finality.ENDED)}
 
 
@@ -44,27 +35,25 @@ def map_call(raw: Raw, context: Context) -> CallRecord:
     """A row of the call log. Raises `RejectRecord` where it has no id."""
     record = _record(raw, context)
     record.status = _status(raw)
-    if read.flag(raw.get("isLive")):
-        record.finality = Finality.ANSWERED
+    if read.flag(raw.get("isLive")):  # whatever else the row says, it is not final
+        record.finality = STAGES[record.status]
     # Each column was asked for by its name: one that is left out is empty.
     record.emptied = read.emptied(record, AMOUNTS, left_out=True)
     return record
 
 
 def map_delivery(raw: Raw, event: str, context: Context) -> CallRecord:
-    """A pixel: a few tokens, named by whoever wrote its URL. It says that there is news, and little more."""
-    told = EVENTS.get(read.word(event), read.Event())
-    record = _record({name: read.first(read.text, raw, *names) for name, names in TOKENS.items()}, context)
-    record.raw, record.complete = raw, False
-    record.status, record.finality = told.status, told.finality
+    """A pixel: a few columns, named as in the call log. It says that there is news, and little more."""
+    record, told = _record(raw, context), EVENTS.get(read.word(event), read.Event())
+    record.status, record.finality, record.complete = told.status, told.finality, False
     return record
 
 
 def _record(raw: Raw, context: Context) -> CallRecord:
     region = context.settings.get("region", REGION)
-    caller = read.phone(raw.get("inboundPhoneNumber"), region)
+    caller = read.phone(read.first(read.text, raw, "inboundPhoneNumber", "caller_id", "caller"), region)
     return CallRecord(
-        external_id=read.external_id(raw, "inboundCallId"),
+        external_id=read.external_id(raw, "inboundCallId", "call_id"),
         direction=Direction.INBOUND,
         tracking_number=read.phone(raw.get("number"), region),
         caller_number=caller,
@@ -94,12 +83,14 @@ def _record(raw: Raw, context: Context) -> CallRecord:
 
 
 def _status(raw: Raw) -> Status:
-    """From what the row says of the call: it has no word for it. A live row is not final."""
-    says: dict[str, Any] = {name: read.flag(raw.get(name)) for name in ("isLive", "hasConnected", "hasVoiceMail")}
-    if says["isLive"]:
-        return Status.IN_PROGRESS if says["hasConnected"] else Status.RINGING
-    if says["hasVoiceMail"]:
+    """From what the row says of the call, which has no word for it. What it leaves out is not said."""
+    live, connected = read.flag(raw.get("isLive")), read.flag(raw.get("hasConnected"))
+    if live:
+        return Status.IN_PROGRESS if connected else Status.RINGING
+    if read.flag(raw.get("hasVoiceMail")):
         return Status.VOICEMAIL
-    if says["hasConnected"]:
+    if connected:
         return Status.COMPLETED
-    return Status.FAILED if read.flag(raw.get("wasBlocked")) else Status.NO_ANSWER
+    if read.flag(raw.get("wasBlocked")):
+        return Status.FAILED
+    return Status.UNKNOWN if connected is None else Status.NO_ANSWER

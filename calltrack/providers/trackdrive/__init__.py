@@ -6,13 +6,18 @@ API: https://trackdrive.com/api/docs/1.0/calls/index.html, …/subscriptions.htm
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
+
 from calltrack import checks
+from calltrack.client import statuses
+from calltrack.client.answer import Answer
 from calltrack.client.ask import Ask
 from calltrack.client.auth import BasicKeys
 from calltrack.client.pages import CursorPages, NumberedPages
-from calltrack.client.verdict import BodyVerdict
 from calltrack.client.windows import TimeFilter, spaced_seconds
-from calltrack.operations import Columns, Operations, Resource
+from calltrack.errors import RequestRefused, UnreadableAnswer
+from calltrack.operations import Columns, Operations, Resource, spaced
 from calltrack.provider import Calls, Provider, Setting, Webhook
 from calltrack.providers.trackdrive.mapping import REGION, map_call, map_delivery
 from calltrack.signatures import PLACES, SharedSecret
@@ -30,7 +35,27 @@ CALLS = Calls(
     ),
     one=Ask("GET", "/calls/{id}", found="call"),
 )
-NUMBER = {"id": "id", "number": "number", "name": "name", "campaign_id": "offer_id"}
+NUMBER = {
+    "country": "{country}",
+    "area_code": "{area_code}",
+    "toll_free": "{toll_free}",
+    "offer_id": "{campaign}",
+    "traffic_source_id": "{publisher}",
+}
+
+
+def verdict(answer: Answer) -> None:
+    """An answer about one thing repeats its status in the body, which may know better: `{"status": 422, "errors": …}`.
+
+    What stands in `errors` may repeat what was asked: it is not passed on.
+    """
+    with suppress(UnreadableAnswer):  # what is no JSON is found out where it is read
+        body = answer.json if isinstance(answer.json, dict) else {}
+        said = body.get("status")
+        if type(said) is int and (error := statuses.error_of(Answer(said, answer.headers, b""))):
+            raise error
+        if body.get("errors"):
+            raise RequestRefused
 
 
 def stat(name: str) -> Ask:
@@ -44,9 +69,16 @@ def changed(field: str, *, repeatable: bool = True) -> Ask:
     return Ask("PUT", "/calls/{id}", json={field: "{value}"}, repeatable=repeatable)
 
 
-def pages(size: int = 100) -> NumberedPages:
-    """Lists of other things have pages by number."""
-    return NumberedPages(size=size, last_path="metadata.total_pages")
+def listed(kind: str, fields: Mapping[str, str], size: int = 100) -> Resource:
+    """Other things than calls have pages by number."""
+    return Resource(
+        Ask("GET", f"/{kind}", found=kind), fields, pages=NumberedPages(size=size, last_path="metadata.total_pages")
+    )
+
+
+def made(kind: str, found: str, fields: Mapping[str, str]) -> Ask:
+    """What makes a new thing, each time that it is asked for."""
+    return Ask("POST", f"/{kind}", json=fields, found=found, repeatable=False)
 
 
 PROVIDER = Provider(
@@ -62,16 +94,11 @@ PROVIDER = Provider(
         Setting("secret_in", "where deliveries show their secret", default=PLACES[0], check=checks.one_of(*PLACES)),
     ),
     auth=BasicKeys("public_key", "private_key"),
-    check=BodyVerdict(code="status", success="success", text="errors"),
+    check=verdict,
     # No limit is published.
     rate_limits=("1/second",),
     dialects={"v1": CALLS},
-    webhook=Webhook(
-        signature=SharedSecret(),
-        map_delivery=map_delivery,
-        event_fields=("event", "event_type", "trigger"),
-        asks=True,
-    ),
+    webhook=Webhook(signature=SharedSecret(), map_delivery=map_delivery, asks=True),
     map_call=map_call,
     versioned=True,
     operations=Operations(
@@ -83,37 +110,18 @@ PROVIDER = Provider(
             "add_revenue": changed("add_revenue", repeatable=False),
             "add_payout": changed("add_payout", repeatable=False),
         },
-        webhooks=Resource(
-            Ask("GET", "/subscriptions", found="subscriptions"),
-            {"id": "id", "url": "target_url", "event": "event"},
-            pages=pages(),
+        # 25 a page, which is the default: their documentation has no parameter for it.
+        webhooks=listed(
+            "subscriptions", {"id": "id", "url": "target_url", "event": "event", "active": "active"}, size=25
         ),
-        register=Ask(
-            "POST",
-            "/subscriptions",
-            json={"target_url": "{url}", "event": "{event}"},
-            found="subscription",
-            repeatable=False,
-        ),
+        register=made("subscriptions", "subscription", {"target_url": "{url}", "event": "{event}"}),
         unregister=Ask("DELETE", "/subscriptions/{id}"),
-        numbers=Resource(Ask("GET", "/phone_numbers", found="phone_numbers"), NUMBER, pages=pages()),
-        provision=Ask(
-            "POST",
-            "/phone_numbers",
-            json={
-                "country": "{country}",
-                "area_code": "{area_code}",
-                "toll_free": "{toll_free}",
-                "offer_id": "{campaign}",
-                "traffic_source_id": "{publisher}",
-            },
-            found="phone_number",
-            repeatable=False,
-        ),
+        numbers=listed("phone_numbers", {"id": "id", "number": "number", "name": "name", "campaign_id": "offer_id"}),
+        provision=made("phone_numbers", "phone_number", NUMBER),
         release=Ask("DELETE", "/phone_numbers/{id}"),
-        campaigns=Resource(Ask("GET", "/offers", found="offers"), {"id": "id", "name": "name"}, pages=pages()),
+        campaigns=listed("offers", {"id": "id", "name": "name"}),
         campaign=Ask("GET", "/offers/{id}", found="offer"),
-        report=Columns({"calls": stat("count"), "revenue": stat("revenue"), "cost": stat("cost")}),
+        report=Columns({"calls": stat("count"), "revenue": stat("revenue"), "cost": stat("cost")}, when=spaced),
     ),
     environment={
         "TRACKDRIVE_API_URL": "api_url",

@@ -62,7 +62,7 @@ def test_add_never_shows_what_it_was_given(calltrack):
     [
         (("retreaver",), "api_key: missing"),
         (("convoso", "--set", "auth_token=t", "--set", "timezone=Mars"), "timezone: 'Mars' is no time zone"),
-        (("nobody",), "There is no provider 'nobody'. There are: convoso, retreaver."),
+        (("nobody",), "There is no provider 'nobody'. There are: convoso, retreaver, ringba, trackdrive."),
         (("retreaver", "--set", "plain-key"), "--set wants KEY=VALUE"),
         (("retreaver", "--set", "api_key=plain-key", "--set", "api_key=plain-two"), "'api_key' is given twice"),
         ((*RETREAVER, "--rate-limit", "lots"), "A rate limit is written like 100/minute"),

@@ -5,6 +5,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
+from calltrack import registry
 from calltrack.cli import calltrack
 from calltrack.errors import FixConfiguration
 from calltrack.sync import runs
@@ -72,9 +73,6 @@ def test_a_range_that_cannot_be_read(world, words, message):
 
 def test_queue_names_for_the_procfile():
     assert say("queues", "store,webhooks").stdout.strip().split(",") == [
-        "convoso.store",
-        "convoso.webhooks",
-        "retreaver.store",
-        "retreaver.webhooks",
+        f"{name}.{kind}" for name in registry.names() for kind in ("store", "webhooks")
     ]
     assert "There is no kind x" in say("queues", "x", code=2).output

@@ -60,3 +60,49 @@ def test_nothing_of_the_text_is_passed_on():
 def test_the_code_is_passed_on_so_that_it_can_be_looked_up():
     with pytest.raises(RequestRefused, match="6030"):
         VERDICT(says(success=False, code=6030, text="queue"))
+
+
+# ── flags ──
+
+FLAGGED = BodyVerdict(
+    success="isSuccessful",
+    code="messageCode",
+    text="message",
+    flags={"isRateLimited": TooManyRequests, "report.partialResult": SliceTooLarge},
+)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"isRateLimited": True}, TooManyRequests),
+        ({"isSuccessful": True, "isRateLimited": True}, TooManyRequests),
+        ({"isSuccessful": False, "isRateLimited": True, "message": "Bad token"}, TooManyRequests),
+        ({"isSuccessful": True, "report": {"partialResult": True, "records": [1]}}, SliceTooLarge),
+        ({"isSuccessful": False, "messageCode": 0, "message": "No such column"}, RequestRefused),
+        ({"isSuccessful": False, "messageCode": 429}, TooManyRequests),
+    ],
+)
+def test_flags_win_over_everything_else(body, expected):
+    with pytest.raises(expected) as raised:
+        FLAGGED(says(**body))
+    assert type(raised.value) is expected
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"isRateLimited": False, "report": {"partialResult": False}},
+        {"isRateLimited": None, "report": {"partialResult": "true"}},
+        {"isRateLimited": 1, "report": None},
+        {"report": [{"partialResult": True}]},
+        {"success": False},
+    ],
+)
+def test_only_true_is_true(body):
+    FLAGGED(says(**body))
+
+
+@pytest.mark.parametrize("body", [b"[]", b"null", b'"isRateLimited"', b"<html>", b""])
+def test_what_has_no_flags_passes(body):
+    FLAGGED(Answer(200, {}, body))

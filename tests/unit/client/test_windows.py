@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calltrack.client.windows import TimeFilter, Window, local_days, local_seconds, rfc3339
+from calltrack.client.windows import (
+    TimeFilter,
+    Window,
+    local_days,
+    local_seconds,
+    rfc3339,
+    rfc3339_seconds,
+    spaced_seconds,
+)
+from calltrack.mapping import moment
 
 NEW_YORK = ZoneInfo("America/New_York")
 ZONES = st.sampled_from(
@@ -73,6 +82,37 @@ def test_a_call_is_inside_the_range_that_is_asked_for_whatever_its_clock_says(ca
     assert since <= label[:10] <= until
     since, until = rfc3339(range_, zone)
     assert since < f"{call:%Y-%m-%dT%H:%M:%S.%fZ}" < until
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "expected"),
+    [
+        ("2026-03-01T14:00:00Z", "2026-03-01T15:00:00Z", ("2026-03-01 13:59:59", "2026-03-01 15:00:01")),
+        ("2026-03-01T14:00:00.999999Z", "2026-03-01T15:00:00.000001Z", ("2026-03-01 13:59:59", "2026-03-01 15:00:01")),
+        ("2026-03-01T09:00:00-05:00", "2026-03-02T00:00:00+05:30", ("2026-03-01 13:59:59", "2026-03-01 18:30:01")),
+        ("2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z", ("2025-12-31 23:59:59", "2027-01-01 00:00:01")),
+    ],
+)
+def test_whole_seconds_in_utc_whatever_the_zone(since, until, expected):
+    for zone in (NEW_YORK, ZoneInfo("UTC")):
+        assert spaced_seconds(window(since, until), zone) == tuple(f"{text} +0000" for text in expected)
+        assert rfc3339_seconds(window(since, until), zone) == tuple(f"{text}Z".replace(" ", "T") for text in expected)
+
+
+FRACTIONS = st.integers(0, 999_999).map(lambda microseconds: timedelta(microseconds=microseconds))
+
+
+@settings(deadline=None)
+@given(call=MOMENTS, fraction=FRACTIONS, before=st.integers(0, 10**5), after=st.integers(1, 10**9), zone=ZONES)
+def test_whole_seconds_cover_the_window_and_hardly_more(call, fraction, before, after, zone):
+    call += fraction
+    range_ = Window(call - timedelta(microseconds=before), call + timedelta(microseconds=after))
+    for bounds in (spaced_seconds, rfc3339_seconds):
+        since, until = (moment(text) for text in bounds(range_, zone))
+        # strictly: whether the bounds themselves, or the fraction of the last second, are inside does not matter
+        assert since < range_.since
+        assert range_.until < until
+        assert until - since <= range_.until - range_.since + timedelta(seconds=4)
 
 
 @settings(deadline=None)

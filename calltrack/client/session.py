@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -78,7 +79,7 @@ class Client:
         self._breaker = breaker
         self._timeout = timeout
         self._check = check
-        self._session = _Session()
+        self._session = _Session(self._base)
 
     def get(self, path: str, params: Mapping[str, Any], lane: Lane) -> Answer:
         """As `send`, for what is no more than a path and a query."""
@@ -191,8 +192,12 @@ USER_AGENT = f"calltrack/{version('calltrack')}"
 class _Session(requests.Session):
     """Keeps connections, and nothing else: no cookies, no logins from ~/.netrc, no redirects."""
 
-    def __init__(self) -> None:
+    def __init__(self, url: str) -> None:
         super().__init__()
+        # Read once: by itself, requests looks into the environment for every request.
+        self.proxies.update(requests.utils.get_environ_proxies(url))
+        self.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+        self.trust_env = False
         adapter = HTTPAdapter(pool_connections=1, pool_maxsize=CONNECTIONS)
         self.mount("https://", adapter)
         self.mount("http://", adapter)

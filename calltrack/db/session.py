@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Mapping
 from functools import cache, partial
-from typing import Any, TypeVar, cast
+from typing import Any, LiteralString, TypeVar, cast
 
 import psycopg
 from psycopg.abc import PQGen
-from psycopg.rows import TupleRow
+from psycopg.rows import TupleRow, dict_row
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DisconnectionError
 
@@ -85,6 +86,14 @@ def _ping_the_idle(connection: Any, record: Any, proxy: object) -> None:  # noqa
 def driver(connection: Connection) -> psycopg.Connection[TupleRow]:
     """The psycopg connection inside, in the same transaction: for COPY and other things that only psycopg does."""
     return cast("psycopg.Connection[TupleRow]", connection.connection.driver_connection)
+
+
+def rows(connection: Connection, query: LiteralString, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rows of a query with `%(name)s` places, in the same transaction: a fifth of what SQLAlchemy takes for them.
+
+    For the few statements that run for every page.
+    """
+    return driver(connection).cursor(row_factory=dict_row).execute(query, values).fetchall()
 
 
 def _database_url() -> str:

@@ -295,9 +295,8 @@ sync_pages = Table(
     #: calls that this page showed to be as they were: later than what their rows remember (`calltrack.sync.merge`)
     Column("confirmed", ARRAY(Uuid)),
     Column("confirmed_as", ARRAY(LargeBinary)),
-    #: the calls that it holds, and as which records, where that tells all of it (`calltrack.sync.again`)
-    Column("held", ARRAY(Uuid)),
-    Column("held_as", ARRAY(LargeBinary)),
+    #: the calls that it holds, and as which records, where that tells all of it: 32 bytes each (`calltrack.sync.again`)
+    Column("held", LargeBinary),
     Column("mapper_version", Integer),
     UniqueConstraint("slice_id", "number"),
     #: a cursor that comes again would read for ever

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from calltrack.model import CallRecord
+
+NONE: frozenset[str] = frozenset()
 
 
 def emptied(record: CallRecord, amounts: Mapping[str, Sequence[str]], *, left_out: bool = False) -> frozenset[str]:
@@ -12,10 +15,13 @@ def emptied(record: CallRecord, amounts: Mapping[str, Sequence[str]], *, left_ou
 
     `amounts`: column → the names it has in the raw record. `left_out`: where a name is missing that says so, too.
     """
-    raw = record.raw
-    return frozenset(
+    found = [
         column
         for column, names in amounts.items()
-        if getattr(record, column) is None
-        and any(raw[name] in (None, "") if name in raw else left_out for name in names)
-    )
+        if getattr(record, column) is None and _stated_empty(record.raw, names, left_out=left_out)
+    ]
+    return frozenset(found) if found else NONE
+
+
+def _stated_empty(raw: Mapping[str, Any], names: Sequence[str], *, left_out: bool) -> bool:
+    return any(raw[name] in (None, "") if name in raw else left_out for name in names)

@@ -12,49 +12,52 @@ ledger read every page: they compare what it says with the rows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, RowMapping, text
+from sqlalchemy import Connection
 
 from calltrack import registry
-from calltrack.db.session import driver
+from calltrack.db.session import driver, rows
 from calltrack.sync import confirmations
 from calltrack.sync.ingest import Outcome
 from calltrack.sync.observe import Sight
 from calltrack.sync.plan import Mode
 from calltrack.sync.reading import readings
 
-_TWIN = text("""
-WITH twin AS (
-    SELECT held, held_as FROM sync_pages
-    WHERE account_id = :account_id AND body_digest = :body_digest AND held IS NOT NULL AND state = 'stored'
-      AND mapper_version = :mapper_version AND id <> :id
+_TWIN = """
+WITH twin AS MATERIALIZED (
+    SELECT held FROM sync_pages
+    WHERE account_id = %(account_id)s AND body_digest = %(body_digest)s AND held IS NOT NULL AND state = 'stored'
+      AND mapper_version = %(mapper_version)s AND id <> %(id)s
     ORDER BY id DESC LIMIT 1
+), record AS MATERIALIZED (
+    SELECT encode(substring(held FROM place FOR 16), 'hex')::uuid AS id,
+        substring(held FROM place + 16 FOR 16) AS digest
+    FROM twin, generate_series(1, octet_length(held), 32) place
 )
-SELECT held, held_as FROM twin
-WHERE cardinality(held) = (
-    SELECT count(*) FROM unnest(twin.held, twin.held_as) record(id, digest)
-    JOIN calls ON calls.id = record.id AND calls.content_digest = record.digest)
-""")
+SELECT held FROM twin
+WHERE octet_length(held) / 32 = (
+    SELECT count(*) FROM record JOIN calls ON calls.id = record.id AND calls.content_digest = record.digest)
+"""
 
 
 @dataclass(frozen=True)
 class Held:
     """The calls of a page, and as which records it holds them, read by which version of the mapper."""
 
-    calls: list[UUID]
-    digests: list[bytes]
+    records: Sequence[tuple[UUID, bytes]]
     mapper_version: int
 
     def columns(self) -> dict[str, Any]:
         """As `sync_pages` keeps it."""
-        return {"held": self.calls, "held_as": self.digests, "mapper_version": self.mapper_version}
+        held = b"".join([call.bytes + digest for call, digest in self.records])
+        return {"held": held, "mapper_version": self.mapper_version}
 
 
-NOTHING: dict[str, Any] = dict.fromkeys(("held", "held_as", "mapper_version"))
+NOTHING: dict[str, Any] = {"held": None, "mapper_version": None}
 
 
 def held_by(page: Mapping[Any, Any], sight: Sight, outcome: Outcome, mapper_version: int) -> Held | None:
@@ -63,11 +66,10 @@ def held_by(page: Mapping[Any, Any], sight: Sight, outcome: Outcome, mapper_vers
     alike = all(one.versioned is versioned for one in sight.observations)
     if not alike or sight.rejects or sight.excluded or outcome.refused or outcome.duplicates or not outcome.records:
         return None
-    calls, digests = zip(*outcome.records, strict=True)
-    return Held(list(calls), list(digests), mapper_version)
+    return Held(outcome.records, mapper_version)
 
 
-def held_before(connection: Connection, page: RowMapping) -> Held | None:
+def held_before(connection: Connection, page: Mapping[str, Any]) -> Held | None:
     """What this page holds, if the same page was stored before, and every row still holds just that."""
     reading, *beside = readings(page)
     if beside or not reading.target.logged or page["mode"] == Mode.CHECK or page["settings"].get("exclude"):
@@ -75,8 +77,10 @@ def held_before(connection: Connection, page: RowMapping) -> Held | None:
     if not registry.get(page["provider"]).versioned:  # it confirms what a late delivery would undo
         confirmations.guard_page(driver(connection).cursor(), page["account_id"])
     asked = {name: page[name] for name in ("id", "account_id", "body_digest")}
-    found = connection.execute(_TWIN, {**asked, "mapper_version": reading.mapper.version}).one_or_none()
-    if found is None:
-        return None
-    calls, digests = found
-    return Held(calls, digests, reading.mapper.version)
+    twins = rows(connection, _TWIN, {**asked, "mapper_version": reading.mapper.version})
+    return Held(_unpacked(twins[0]["held"]), reading.mapper.version) if twins else None
+
+
+def _unpacked(held: bytes) -> list[tuple[UUID, bytes]]:
+    places = range(0, len(held), 32)
+    return [(UUID(bytes=held[place : place + 16]), held[place + 16 : place + 32]) for place in places]

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, LiteralString, cast
 from uuid import UUID
 
 from psycopg import Cursor
-from sqlalchemy import Connection, RowMapping, TextClause, text
+from sqlalchemy import Connection, text
 from structlog.contextvars import bound_contextvars
 
 from calltrack import registry
-from calltrack.db.session import driver, engine
+from calltrack.db.session import driver, engine, rows
 from calltrack.sync import arrivals, lateness, progress, rejects, runs, schedule
 from calltrack.sync.again import NOTHING, Held, held_before, held_by
 from calltrack.sync.hints import Hint, Step
@@ -24,6 +24,8 @@ from calltrack.sync.plan import Mode
 from calltrack.sync.reading import read_page, readings
 
 MAX_ATTEMPTS = 12
+#: a row of `sync_pages`, with its account and run, or of `sync_runs`
+Books = Mapping[str, Any]
 #: seconds that one message may keep a worker storing
 GOING_ON = 1.0
 
@@ -34,31 +36,36 @@ FROM sync_pages page JOIN provider_configs account ON account.id = page.account_
 JOIN sync_runs run ON run.id = page.run_id
 WHERE page.state = 'fetched' AND {which} FOR UPDATE OF page SKIP LOCKED FOR KEY SHARE OF account
 """
-_THIS = text(_TAKE.format(which="page.id = :page_id"))
-_NEXT = text(
-    _TAKE.format(
-        which="page.run_id = (SELECT run_id FROM sync_pages WHERE id = :page_id) AND page.next_attempt_at <= now()"
-        " ORDER BY page.id LIMIT 1"
-    )
+_THIS = _TAKE.format(which="page.id = %(page_id)s")
+_NEXT = _TAKE.format(
+    which="page.run_id = (SELECT run_id FROM sync_pages WHERE id = %(page_id)s) AND page.next_attempt_at <= now()"
+    " ORDER BY page.id LIMIT 1"
 )
 _COUNTS = ("fetched", "inserted", "updated", "unchanged", "rejected", "duplicates", "excluded")
-_STORED = text("""
-UPDATE sync_pages SET state = 'stored', stored_at = now(), reason = NULL, error = NULL, confirmed = :confirmed,
-    confirmed_as = :confirmed_as, held = :held, held_as = :held_as, mapper_version = :mapper_version,
-    fetched = :fetched, inserted = :inserted, updated = :updated, unchanged = :unchanged,
-    rejected = :rejected, duplicates = :duplicates, excluded = :excluded
-WHERE id = :page_id
-""")
-#: a page that is stored again, after an endless slice was resumed, is not counted twice
-_COUNTED = text("""
-UPDATE sync_runs SET pages = pages + :pages, progressed_at = now(), fetched = fetched + :fetched,
-    inserted = inserted + :inserted, updated = updated + :updated, unchanged = unchanged + :unchanged,
-    rejected = rejected + :rejected, duplicates = duplicates + :duplicates,
-    excluded = excluded + :excluded,
-    reason = CASE WHEN state <> 'running' THEN reason END, error = CASE WHEN state <> 'running' THEN error END
-WHERE id = :run_id
-RETURNING *, EXISTS (SELECT FROM sync_slices WHERE run_id = sync_runs.id AND state = 'open') AS reading
-""")
+#: the page's books, and what they add to the run's: a page that is stored again is not counted twice
+_STORED = """
+WITH page AS (
+    SELECT id, run_id, stored_at, fetched, inserted, updated, unchanged, rejected, duplicates, excluded
+    FROM sync_pages WHERE id = %(page_id)s
+), stored AS (
+    UPDATE sync_pages SET state = 'stored', stored_at = now(), reason = NULL, error = NULL,
+        confirmed = %(confirmed)s, confirmed_as = %(confirmed_as)s, held = %(held)s,
+        mapper_version = %(mapper_version)s, fetched = %(fetched)s, inserted = %(inserted)s, updated = %(updated)s,
+        unchanged = %(unchanged)s, rejected = %(rejected)s, duplicates = %(duplicates)s, excluded = %(excluded)s
+    WHERE id = %(page_id)s
+)
+UPDATE sync_runs run SET pages = run.pages + CASE WHEN page.stored_at IS NULL THEN 1 ELSE 0 END,
+    progressed_at = now(),
+    fetched = run.fetched + %(fetched)s - page.fetched, inserted = run.inserted + %(inserted)s - page.inserted,
+    updated = run.updated + %(updated)s - page.updated, unchanged = run.unchanged + %(unchanged)s - page.unchanged,
+    rejected = run.rejected + %(rejected)s - page.rejected,
+    duplicates = run.duplicates + %(duplicates)s - page.duplicates,
+    excluded = run.excluded + %(excluded)s - page.excluded,
+    reason = CASE WHEN run.state <> 'running' THEN run.reason END,
+    error = CASE WHEN run.state <> 'running' THEN run.error END
+FROM page WHERE run.id = page.run_id
+RETURNING run.*, EXISTS (SELECT FROM sync_slices WHERE run_id = run.id AND state = 'open') AS reading
+"""
 _FAILED = text("""
 UPDATE sync_pages SET attempts = attempts + 1, reason = :reason,
     next_attempt_at = now() + least(2 ^ attempts, 300) * interval '1 second', hinted_at = now() - interval '1 hour',
@@ -71,10 +78,10 @@ WHERE id = :page_id AND state = 'fetched' RETURNING state, run_id, attempts
 class Stored:
     """A page that was stored just now, and its run as it stands."""
 
-    run: RowMapping
+    run: Books
     #: the run is complete with this page
     completed: bool
-    page: RowMapping
+    page: Books
     #: what the run has to fetch besides
     hints: Sequence[Hint] = ()
 
@@ -108,12 +115,13 @@ def store_on(page_id: int, seconds: float = GOING_ON) -> list[Hint]:
     return hints
 
 
-def _store_one(which: TextClause, page_id: int) -> Stored | None:
+def _store_one(which: LiteralString, page_id: int) -> Stored | None:
     try:
         with engine().begin() as connection:
-            page = connection.execute(which, {"page_id": page_id}).mappings().one_or_none()
-            if page is None:
+            taken = rows(connection, which, {"page_id": page_id})
+            if not taken:
                 return None
+            page = taken[0]
             page_id = page["id"]
             with bound_contextvars(account=f"{page['provider']}/{page['account']}", run_id=page["run_id"]):
                 run, fetched = _store(connection, page)
@@ -125,10 +133,11 @@ def _store_one(which: TextClause, page_id: int) -> Stored | None:
     return Stored(completed or run, completed is not None, page, hints)
 
 
-def _finish(run_id: int) -> tuple[RowMapping | None, list[Hint]]:
+def _finish(run_id: int) -> tuple[Books | None, list[Hint]]:
     """Every slice is read to its end: this page may have been the run's last one."""
     with engine().begin() as connection:
-        return runs.finish(connection, run_id)
+        completed, hints = runs.finish(connection, run_id)
+    return cast("Books | None", completed), hints
 
 
 def _confirmed(confirmed: Sequence[tuple[UUID, bytes]]) -> dict[str, list[Any] | None]:
@@ -137,7 +146,7 @@ def _confirmed(confirmed: Sequence[tuple[UUID, bytes]]) -> dict[str, list[Any] |
     return {"confirmed": list(calls) or None, "confirmed_as": list(digests) or None}
 
 
-def _store(connection: Connection, page: RowMapping) -> tuple[RowMapping, int]:
+def _store(connection: Connection, page: Books) -> tuple[Books, int]:
     held = held_before(connection, page)
     if held is not None:
         return _stored_again(connection, page, held)
@@ -158,26 +167,23 @@ def _store(connection: Connection, page: RowMapping) -> tuple[RowMapping, int]:
     return _note_stored(connection, page, _counts(sight, len(refused), outcome), columns)
 
 
-def _stored_again(connection: Connection, page: RowMapping, held: Held) -> tuple[RowMapping, int]:
+def _stored_again(connection: Connection, page: Books, held: Held) -> tuple[Books, int]:
     """A page that has nothing new: each of its calls is as it was, and confirmed where nothing else says so."""
     versioned = registry.get(page["provider"]).versioned
-    confirmed = [] if versioned else list(zip(held.calls, held.digests, strict=True))
-    counts = {**dict.fromkeys(_COUNTS, 0), "fetched": len(held.calls), "unchanged": len(held.calls)}
+    confirmed = [] if versioned else held.records
+    counts = {**dict.fromkeys(_COUNTS, 0), "fetched": len(held.records), "unchanged": len(held.records)}
     return _note_stored(connection, page, counts, {**_confirmed(confirmed), **held.columns()})
 
 
 def _note_stored(
-    connection: Connection, page: RowMapping, counts: dict[str, int], columns: dict[str, Any]
-) -> tuple[RowMapping, int]:
-    """The page's books, and what they add to the run's."""
-    connection.execute(_STORED, {"page_id": page["id"], **columns, **counts})
-    before = {name: page[name] for name in _COUNTS}
-    more = {name: counts[name] - before[name] for name in _COUNTS}
-    counted = {"run_id": page["run_id"], "pages": 0 if page["stored_at"] else 1, **more}
-    return connection.execute(_COUNTED, counted).mappings().one(), counts["fetched"]
+    connection: Connection, page: Books, counts: dict[str, int], columns: dict[str, Any]
+) -> tuple[Books, int]:
+    """Note them with the page and its run. Returns the run, and how many records the page had."""
+    noted = rows(connection, _STORED, {"page_id": page["id"], **columns, **counts})
+    return noted[0], counts["fetched"]
 
 
-def _note_news(cursor: Cursor[Any], page: RowMapping, outcome: Outcome) -> None:
+def _note_news(cursor: Cursor[Any], page: Books, outcome: Outcome) -> None:
     """What the page says about the provider's habits.
 
     The very first sync says nothing, for everything is news to it; nor does a call that was asked for by its id.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects.postgresql import ARRAY
 
 revision = "014_page_contents"
 down_revision = "013_confirmed_as"
@@ -13,8 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.add_column("sync_pages", sa.Column("held", ARRAY(sa.Uuid)))
-    op.add_column("sync_pages", sa.Column("held_as", ARRAY(sa.LargeBinary)))
+    op.add_column("sync_pages", sa.Column("held", sa.LargeBinary))
     op.add_column("sync_pages", sa.Column("mapper_version", sa.Integer))
     op.create_index(
         "ix_sync_pages_account_body", "sync_pages", ["account_id", "body_digest"], postgresql_where="held IS NOT NULL"
@@ -23,5 +21,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_index("ix_sync_pages_account_body", "sync_pages")
-    for column in ("held", "held_as", "mapper_version"):
+    for column in ("held", "mapper_version"):
         op.drop_column("sync_pages", column)

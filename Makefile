@@ -4,7 +4,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-com
 CODE := calltrack tasks webhooks simulator migrations tests bench celeryconfig.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench chaos constraints clean
+.PHONY: help setup demo test lint bench chaos conformance constraints clean
 
 help:  ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / — /'
@@ -30,6 +30,9 @@ bench: .venv/ready  ## measure; prints ratios to the limits of this machine
 
 chaos: .venv/ready-test  ## hurt the real system and count every call (ROUNDS=5 SEED=...; see docs/reliability.md)
 	@$(BIN)/python -m tests.chaos --rounds $(or $(ROUNDS),5) $(if $(SEED),--seed $(SEED)) $(if $(SHORT),--short)
+
+conformance: .venv/ready-test  ## try every bad habit of every provider; writes docs/conformance.md
+	@$(BIN)/pytest --quiet --numprocesses 2 --habits all --matrix docs/conformance.md tests/providers/test_conformance.py
 
 constraints:  ## resolve the dependencies anew (needs uv)
 	uv pip compile --universal --generate-hashes --no-header --no-annotate --python-version 3.11 --quiet \

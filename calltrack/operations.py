@@ -69,11 +69,11 @@ class Figures(NamedTuple):
 class Resource:
     """Things that a provider lists, and how they are read.
 
-    Resource(Ask("GET", "/phone_numbers", found="phone_numbers"), {"id": "id", "number": "number", "name": "name"})
+    Resource(Ask("GET", "/phone_numbers", found="phone_numbers"), {"number": "number", "name": "title"})
     """
 
     ask: Ask
-    #: our name → dotted path in the record
+    #: our name → dotted path in the record; "id" is "id", if nothing else is said
     fields: Mapping[str, str]
     #: the key around each record, where there is one
     wrapper: str = ""
@@ -91,8 +91,8 @@ class Resource:
     def _thing(self, record: Mapping[str, Any]) -> dict[str, Any]:
         bare = record.get(self.wrapper) if self.wrapper else None
         raw = bare if isinstance(bare, dict) else record
-        found = {name: _told(dig(raw, path)) for name, path in self.fields.items()}
-        return {**found, "id": found.get("id") or "", "raw": raw}
+        found = {name: _told(dig(raw, path)) for name, path in {"id": "id", **self.fields}.items()}
+        return {**found, "id": found["id"] or "", "raw": raw}
 
 
 def _told(value: Any) -> str | bool | None:
@@ -114,8 +114,8 @@ class Rows:
     """A report that comes as rows, one per day or campaign."""
 
     ask: Ask
-    #: "name", "calls", "converted", "revenue", "payout", "cost" → dotted path in a row
-    fields: Mapping[str, str]
+    #: dotted paths in a row, in the order of `Figures`; "" for what the provider does not tell
+    fields: tuple[str, ...]
     #: dotted path to how many rows there are, where the provider says so: it may have sent only the first of them
     total: str = ""
     #: how `{since}` and `{until}` are written
@@ -133,7 +133,9 @@ class Rows:
         if self.total and (read.whole(dig(answers[""].json, self.total)) or 0) > len(rows):
             raise SliceTooLarge("The report has more lines than the provider gives at once: ask for a shorter range.")
         for row in rows:
-            yield _figures({name: dig(row, path) for name, path in self.fields.items()})
+            yield _figures(
+                {name: dig(row, path) for name, path in zip(Figures._fields, self.fields, strict=False) if path}
+            )
 
 
 @dataclass(frozen=True)

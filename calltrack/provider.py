@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -20,11 +19,10 @@ from calltrack.client.auth import Auth
 from calltrack.client.pages import Cursor, Pages
 from calltrack.client.windows import NewestChangeFirst, TimeFilter, Window
 from calltrack.errors import UnreadableAnswer
+from calltrack.mapping import Context, Raw, unwrap
 from calltrack.model import CallRecord
 from calltrack.operations import Operations
 from calltrack.signatures import Signature
-
-Raw = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -38,18 +36,6 @@ class Setting:
     default: str | None = None
     #: raises `ValueError` with a sentence that says what to write instead
     check: Callable[[str], object] | None = None
-
-
-@dataclass(frozen=True)
-class Context:
-    """What a mapping may know of the account besides the record: its settings (no secrets) and its time zone."""
-
-    settings: Mapping[str, str] = field(default_factory=dict)
-
-    @cached_property
-    def zone(self) -> ZoneInfo:
-        """The account's `timezone`, UTC where it has none."""
-        return ZoneInfo(self.settings.get("timezone") or "UTC")
 
 
 @dataclass(frozen=True)
@@ -110,13 +96,6 @@ class Calls:
         return replace(self, path=path, one=one, pages=pages, longest=longest)
 
 
-def unwrap(record: Any, wrapper: str) -> Raw:
-    """The record inside `{wrapper: {…}}`, or itself where it stands bare."""
-    inner = record.get(wrapper) if wrapper and isinstance(record, dict) else None
-    bare = inner if isinstance(inner, dict) else record
-    return bare if isinstance(bare, dict) else {"unreadable": bare}
-
-
 @dataclass(frozen=True)
 class Webhook:
     """How the provider's deliveries are verified and read."""
@@ -152,6 +131,7 @@ class Provider:
     title: str
     #: the base as the provider's docs give it, without a trailing slash
     api_url: str
+    #: what an account of it has set, besides what follows from this declaration and what every account can have
     settings: tuple[Setting, ...]
     auth: Auth
     #: budgets, all kept at once: "100/minute", "10/second", "5000/day"
@@ -175,8 +155,6 @@ class Provider:
     history: datetime = datetime(2008, 1, 1, tzinfo=UTC)
     #: how far an incremental sync reaches back behind the last one, because calls are published and changed late
     overlap: timedelta = timedelta(hours=24)
-    #: environment variable → what it sets: "api_url", "webhook_secret", "enabled", or the name of a setting
-    environment: Mapping[str, str] = field(default_factory=dict)
 
     def calls(self, settings: Mapping[str, str]) -> Calls:
         """The dialect of the list call that this account speaks, with the account's own limits."""

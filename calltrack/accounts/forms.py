@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,8 +13,10 @@ from marshmallow import Schema, ValidationError, fields
 from calltrack import checks
 from calltrack.client.budget import Limit
 from calltrack.errors import FixConfiguration
+from calltrack.mapping.context import REGION
 from calltrack.mapping.rules import rules
 from calltrack.provider import Provider, Setting
+from calltrack.signatures import PLACES, SharedSecret
 
 #: an account's name stands in URLs and on command lines
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -29,18 +31,53 @@ def seconds(text: str) -> float:
 
 #: settings that every account can have, whoever the provider is
 COMMON = (
+    Setting("region", "how phone numbers without + are read, or none", default=REGION, check=checks.region),
     Setting("ask", "whether a delivery makes us ask for its call", check=checks.one_of("yes", "no")),
     Setting("history", "a day before which there are no calls, as 2024-01-31", check=checks.day),
+    Setting("longest_range", "days that may be asked for at once", check=checks.between(1, 10_000)),
     Setting("exclude", "calls to leave out, as campaign_id=9001, direction=outbound", check=rules),
     Setting("max_retries", "how often a failed request is tried again", check=checks.between(0, 100)),
     Setting("retry_delay", "seconds before the first retry; they double with each", check=seconds),
 )
 
 
+#: variables of every provider that are not named after a setting
+VARIABLES = {
+    "API_URL": "api_url",
+    "BASE_URL": "api_url",
+    "WEBHOOK_SECRET": "webhook_secret",
+    "POLLING_ENABLED": "enabled",
+    "RETRY_DELAY_MS": "retry_delay",
+}
+_CAP = checks.between(1, 1_000_000)
+
+
 def settings_of(provider: Provider) -> tuple[Setting, ...]:
-    """All settings that an account of this provider can have."""
-    own = {setting.name for setting in provider.settings}
-    return provider.settings + tuple(setting for setting in COMMON if setting.name not in own)
+    """All settings that an account of this provider can have: its own, what follows from it, and everybody's."""
+    found = {setting.name: setting for setting in reversed([*provider.settings, *_following(provider), *COMMON])}
+    return tuple(reversed(found.values()))
+
+
+def _following(provider: Provider) -> Iterator[Setting]:
+    """Settings that follow from what the provider declares."""
+    dialects, styles = tuple(provider.dialects), [calls.pages for calls in provider.dialects.values()]
+    if len(dialects) > 1:
+        yield Setting("dialect", "how calls are listed", default=dialects[0], check=checks.one_of(*dialects))
+    if most := max(getattr(pages, "most", 0) for pages in styles):
+        yield Setting("page_size", "calls per page, up to what the API gives", check=checks.between(1, most))
+    if any(getattr(pages, "cap", None) for pages in styles):
+        yield Setting("offset_cap", "the largest range that is paged through whole", check=_CAP)
+    if isinstance(provider.webhook.signature, SharedSecret):
+        yield Setting(
+            "secret_in", "where deliveries show their secret", default=PLACES[0], check=checks.one_of(*PLACES)
+        )
+
+
+def variables(provider: Provider) -> dict[str, str]:
+    """Environment variable → what it sets: a setting, "api_url", "webhook_secret" or "enabled"."""
+    prefix = provider.name.upper()
+    ours = {setting.name.upper(): setting.name for setting in settings_of(provider)}
+    return {f"{prefix}_{name}": what for name, what in (ours | VARIABLES).items()}
 
 
 @dataclass(frozen=True)

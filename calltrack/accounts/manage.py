@@ -19,7 +19,8 @@ from calltrack.db.accounts import DEFAULT, Account
 from calltrack.db.credentials import Vault
 from calltrack.db.tables import calls
 from calltrack.errors import FixConfiguration, NotThere
-from calltrack.provider import Context, Provider
+from calltrack.mapping import Context
+from calltrack.provider import Provider
 
 #: between two syncs
 SHORTEST = timedelta(seconds=30)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection
 
 from calltrack import registry
+from calltrack.accounts.forms import variables
 from calltrack.accounts.manage import add, change, set_scheduled
 from calltrack.config import Settings
 from calltrack.db import accounts, audit
@@ -60,11 +61,15 @@ def seed(conn: Connection, settings: Settings) -> list[Seeded]:
             with audit.acting(f"seed {audit.user()}"):
                 seeded.extend(_seed(conn, vault, provider, settings.environ))
         except FixConfiguration as fault:
-            variables = ", ".join(f"{variable} sets {what}" for variable, what in provider.environment.items())
-            faults.append(f"The {provider.title} account in the environment: {fault.message} ({variables}.)")
+            own = ", ".join(variable for variable, what in variables(provider).items() if what in _named(provider))
+            faults.append(f"The {provider.title} account in the environment: {fault.message} (Its variables: {own}, …)")
     if faults:
         raise FixConfiguration(" ".join(faults))
     return seeded
+
+
+def _named(provider: Provider) -> set[str]:
+    return {"api_url", "webhook_secret", *(setting.name for setting in provider.settings)}
 
 
 def _seed(conn: Connection, vault: Vault, provider: Provider, environ: Mapping[str, str]) -> list[Seeded]:
@@ -109,7 +114,7 @@ def _reschedule(conn: Connection, account: Account, enabled: bool | None) -> boo
 def _given(provider: Provider, environ: Mapping[str, str]) -> Given:
     found = {
         what: _in_seconds(what, environ[variable]) if variable.endswith(MILLISECONDS) else environ[variable]
-        for variable, what in provider.environment.items()
+        for variable, what in variables(provider).items()
         if environ.get(variable)
     }
     api_url = found.pop("api_url", None)

@@ -13,6 +13,7 @@ import click
 from rich.console import Console
 
 from calltrack import accounts, config, registry
+from calltrack.accounts.forms import variables
 from calltrack.cli import tally, up, watch
 from calltrack.db import migrate
 from calltrack.db.session import engine
@@ -93,7 +94,7 @@ def _system(hurry: Event) -> Iterator[Supervisor]:
 def _hide_environment() -> None:
     """Settings of a real system, and provider variables, are not for the demo."""
     found = config.settings()
-    theirs = [name for provider in registry.names() for name in registry.get(provider).environment]
+    theirs = [name for provider in registry.names() for name in variables(registry.get(provider))]
     servers = ["DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "CALLTRACK_SECRET_KEYS"]
     os.environ.update(dict.fromkeys([*servers, *theirs], ""))
     os.environ["CALLTRACK_HOME"] = str(found.home / "demo")

@@ -57,6 +57,8 @@ class LinkPages:
     size: int
     param: str = "page"
     size_param: str = "per_page"
+    #: the largest page that the API gives
+    most: int = 1000
 
     def first(self) -> Cursor:
         return {"page": 1}
@@ -105,6 +107,8 @@ class NumberedPages:
     last_path: str
     param: str = "page"
     size_param: str = "per_page"
+    #: the largest page that the API gives
+    most: int = 1000
 
     def first(self) -> Cursor:
         return {"page": 1}
@@ -142,6 +146,8 @@ class OffsetPages:
     cap: int | None = None
     param: str = "offset"
     size_param: str = "limit"
+    #: the largest page that the API gives
+    most: int = 1000
 
     def first(self) -> Cursor:
         return {"offset": 0}
@@ -192,6 +198,8 @@ class CursorPages:
     begin: str = "-1"
     #: what stands for the next cursor on the last page
     end: str = "0"
+    #: the largest page that the API gives
+    most: int = 1000
 
     def first(self) -> Cursor:
         return {"cursor": self.begin}

@@ -1,4 +1,7 @@
-"""Providers that answer errors with HTTP 200 and say so in the body."""
+"""Providers that answer errors with HTTP 200 and say so in the body.
+
+The body may repeat what was asked, token included: it is looked at, and never passed on.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from calltrack.client.answer import Answer, dig
+from calltrack.client.statuses import error_of
 from calltrack.errors import (
     CalltrackError,
     CredentialsRefused,
@@ -41,11 +45,9 @@ _HTTP: Mapping[str, type[CalltrackError]] = {
 class BodyVerdict:
     """Reads the verdict in the body of an answer.
 
-        {"success": false, "code": 7231, "text": "Offset is too large"}
+    {"success": false, "code": 7231, "text": "Offset is too large"}
 
-        BodyVerdict(codes={"7231": SliceTooLarge})
-
-    The text may repeat what was asked, token included: it is looked at, and never passed on.
+    BodyVerdict(codes={"7231": SliceTooLarge})
     """
 
     success: str = "success"
@@ -72,3 +74,21 @@ class BodyVerdict:
         fault = known or next((error for words, error in _WORDS if words in said), RequestRefused)
         number = f" Its code is {code}." if code.isdecimal() else ""
         raise fault(f"{(fault.__doc__ or '').strip()}{number}")
+
+
+@dataclass(frozen=True)
+class BodyStatus:
+    """For answers whose body repeats their HTTP status, and may know better: `{"status": 422, "errors": [...]}`."""
+
+    status: str = "status"
+    errors: str = "errors"
+
+    def __call__(self, answer: Answer) -> None:
+        """Raise what the body says went wrong."""
+        with suppress(UnreadableAnswer):  # what is no JSON is found out where it is read
+            body = answer.json if isinstance(answer.json, dict) else {}
+            said = body.get(self.status)
+            if type(said) is int and (error := error_of(Answer(said, answer.headers, b""))):
+                raise error
+            if body.get(self.errors):
+                raise RequestRefused

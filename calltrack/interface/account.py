@@ -32,9 +32,10 @@ from calltrack.interface.asking import Asking, Thing, no_answer, paged
 from calltrack.interface.changes import Change, in_order
 from calltrack.interface.door import door
 from calltrack.interface.things import campaign_of, number_of, only, subscription_of
+from calltrack.mapping import Context, Raw
 from calltrack.model import CallRecord
 from calltrack.operations import UPDATES, Campaign, Figures, Report, Resource, Subscription, TrackingNumber
-from calltrack.provider import Context, Provider, Raw
+from calltrack.provider import Provider
 from calltrack.sync import wanted
 from calltrack.sync.connections import vault
 from calltrack.sync.hints import Hint
@@ -259,7 +260,7 @@ class Interface:
             return wanted.ask(connection, self.account.id, self.account.provider, [external_id])
 
     def _number(self, thing: Thing) -> TrackingNumber:
-        return number_of(thing, self._asking.settings.get("region"))
+        return number_of(thing, self._context.region)
 
 
 def _range(since: datetime, until: datetime | None) -> Window:

@@ -25,7 +25,7 @@ def only(resource: Resource | None, ask: Ask, answer: Answer) -> dict[str, Any]:
     return things[0]
 
 
-def number_of(thing: Thing, region: str | None) -> TrackingNumber:
+def number_of(thing: Thing, region: str) -> TrackingNumber:
     """A number, read as in this region where it says nothing else."""
     return TrackingNumber(
         id=thing["id"],

@@ -11,16 +11,22 @@ They run thousands of times a second and for every field, so the common case com
 from __future__ import annotations
 
 from calltrack.mapping.amounts import emptied
+from calltrack.mapping.context import Context, Raw, unwrap
+from calltrack.mapping.fields import Fields
 from calltrack.mapping.numbers import money, whole
 from calltrack.mapping.phones import phone
 from calltrack.mapping.text import blank, external_id, first, flag, kept, labels, link, text
 from calltrack.mapping.times import epoch_ms, moment
-from calltrack.mapping.words import EVENTS, STATUSES, Event, event_of, own_statuses, word
+from calltrack.mapping.words import DIRECTIONS, EVENTS, STATUSES, Event, event_of, own_statuses, word
 
 __all__ = [
+    "DIRECTIONS",
     "EVENTS",
     "STATUSES",
+    "Context",
     "Event",
+    "Fields",
+    "Raw",
     "blank",
     "emptied",
     "epoch_ms",
@@ -36,6 +42,7 @@ __all__ = [
     "own_statuses",
     "phone",
     "text",
+    "unwrap",
     "whole",
     "word",
 ]

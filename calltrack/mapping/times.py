@@ -50,8 +50,8 @@ def _loosely(value: str, zone: tzinfo) -> datetime | None:
         return None
 
 
-def epoch_ms(value: Any) -> datetime | None:
-    """A moment from milliseconds since 1970, as a number or its text. 0 and before: `None`."""
+def epoch_ms(value: Any, zone: tzinfo = UTC) -> datetime | None:  # noqa: ARG001 - a form that it shares with `moment`
+    """A moment from milliseconds since 1970, as a number or its text, whatever the zone. 0 and before: `None`."""
     try:
         milliseconds = int(text(value) or 0)
         return _EPOCH + timedelta(milliseconds=milliseconds) if milliseconds > 0 else None

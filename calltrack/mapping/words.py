@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from calltrack.mapping.text import text
-from calltrack.model import Finality, Status
+from calltrack.model import Direction, Finality, Status
 
 STATUSES: Mapping[str, Status] = {
     "initiated": Status.INITIATED,
@@ -33,6 +33,12 @@ STATUSES: Mapping[str, Status] = {
     "abandoned": Status.CANCELED,
     "failed": Status.FAILED,
     "error": Status.FAILED,
+}
+
+DIRECTIONS: Mapping[str, Direction] = {
+    **{direction.value: direction for direction in Direction},
+    "in": Direction.INBOUND,
+    "out": Direction.OUTBOUND,
 }
 
 

@@ -20,8 +20,9 @@ from psycopg import Connection
 
 from calltrack.client.answer import dig
 from calltrack.errors import UnsupportedBody, UnusableBody
+from calltrack.mapping import Raw
 from calltrack.mapping.text import text
-from calltrack.provider import Raw, Webhook
+from calltrack.provider import Webhook
 
 #: an event type is a word, not a text
 EVENT_LIMIT = 100

@@ -35,9 +35,10 @@ from calltrack.errors import (
     SliceTooLarge,
     TryLater,
 )
+from calltrack.mapping import Context, Raw
 from calltrack.mapping.times import moment
 from calltrack.patience import patience
-from calltrack.provider import Calls, Context, Provider, Raw
+from calltrack.provider import Calls, Provider
 from calltrack.sync import runs
 from calltrack.sync.connections import client_for, vault
 from calltrack.sync.hints import Hint, Step

@@ -15,8 +15,9 @@ from calltrack import registry
 from calltrack.client.answer import Answer
 from calltrack.db import upsert
 from calltrack.errors import FixConfiguration
+from calltrack.mapping import Context
 from calltrack.model import Source
-from calltrack.provider import Context, Mapper, Provider
+from calltrack.provider import Mapper, Provider
 from calltrack.sync import inbox
 from calltrack.sync.observe import Door, Sight, observe
 

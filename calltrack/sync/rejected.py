@@ -16,8 +16,8 @@ from calltrack import registry
 from calltrack.db import audit, upsert
 from calltrack.db.session import driver, engine
 from calltrack.errors import NotACall
+from calltrack.mapping import Context
 from calltrack.model import Source, call_id
-from calltrack.provider import Context
 from calltrack.sync import operations, rejects
 from calltrack.sync.hints import Hint
 from calltrack.sync.ingest import Outcome, ingest

@@ -30,8 +30,9 @@ from requests.structures import CaseInsensitiveDict
 from calltrack import registry
 from calltrack.client.answer import Answer
 from calltrack.errors import NotACall, RejectRecord
+from calltrack.mapping import Context
 from calltrack.model import CallRecord
-from calltrack.provider import Context, Provider
+from calltrack.provider import Provider
 
 _BLANK_LINE = re.compile(rb"(\r?\n){2}")
 

@@ -120,7 +120,7 @@ def test_the_faults_of_all_providers_are_told_at_once_and_nothing_is_quoted(conn
     with pytest.raises(FixConfiguration) as fault:
         sow(wrong)
     assert "Convoso account in the environment: timezone: missing" in fault.value.message
-    assert "CONVOSO_TIMEZONE sets timezone" in fault.value.message
+    assert "Its variables: CONVOSO_AUTH_TOKEN, CONVOSO_TIMEZONE" in fault.value.message
     assert "Retreaver account in the environment: api_url: write it without" in fault.value.message
     assert "r-key" not in fault.value.message
     assert "c-token" not in fault.value.message

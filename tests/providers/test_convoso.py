@@ -10,8 +10,8 @@ import pytest
 from calltrack.client.answer import Answer
 from calltrack.client.windows import Window
 from calltrack.errors import CredentialsRefused, NotACall, RejectRecord, SliceTooLarge
+from calltrack.mapping import Context
 from calltrack.model import Direction, Finality, Status
-from calltrack.provider import Context
 from calltrack.providers.convoso import PROVIDER
 
 NEW_YORK = Context({"timezone": "America/New_York"})

@@ -8,8 +8,8 @@ from decimal import Decimal
 import pytest
 
 from calltrack.client.windows import Window
+from calltrack.mapping import Context
 from calltrack.model import Finality, Status
-from calltrack.provider import Context
 from calltrack.providers.retreaver import PROVIDER
 
 MARCH = Window(datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC))

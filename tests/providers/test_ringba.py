@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from calltrack.accounts.forms import settings_of
 from calltrack.client import statuses
 from calltrack.client.answer import Answer
 from calltrack.client.windows import Window
@@ -24,15 +25,15 @@ from calltrack.errors import (
     TooManyRequests,
     UnreadableAnswer,
 )
+from calltrack.mapping import Context
 from calltrack.model import Finality, Observation, Source, Status
 from calltrack.operations import Figures
-from calltrack.provider import Context
 from calltrack.providers import ringba
-from calltrack.providers.ringba import PROVIDER
-from calltrack.providers.ringba.mapping import BASIC, COLUMNS
+from calltrack.providers.ringba import PROVIDER, mapping
 from calltrack.signatures import Message
 from calltrack.sync import merge
 
+BASIC, COLUMNS = mapping.BASIC.split(), mapping.COLUMNS.split()
 FIXTURES = Path(ringba.__file__).parent / "fixtures"
 ACCOUNT = {"account_id": "RA77"}
 DAY = Window(datetime(2026, 3, 1, 5, 0, 0, 400_000, tzinfo=UTC), datetime(2026, 3, 2, 5, 0, 0, 400_000, tzinfo=UTC))
@@ -110,7 +111,7 @@ def test_the_token_is_shown_with_its_scheme():
 
 def test_two_limits_at_once_and_ranges_no_longer_than_the_account_says():
     assert set(PROVIDER.rate_limits) == {"5/second", "80/minute"}
-    assert "longest_range" in {setting.name for setting in PROVIDER.settings}
+    assert "longest_range" in {setting.name for setting in settings_of(PROVIDER)}
 
 
 # ── verdicts in the body ──

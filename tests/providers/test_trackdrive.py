@@ -26,9 +26,9 @@ from calltrack.errors import (
     TooManyRequests,
     UnreadableAnswer,
 )
+from calltrack.mapping import Context
 from calltrack.model import Direction, Finality, Status
 from calltrack.operations import Figures
-from calltrack.provider import Context
 from calltrack.providers.trackdrive import PROVIDER
 
 DAY = Window(datetime(2026, 3, 1, 5, tzinfo=UTC), datetime(2026, 3, 2, 5, 0, 0, 700_000, tzinfo=UTC))
@@ -187,8 +187,8 @@ def test_the_body_may_know_better_than_the_status(body, error):
         ("Ringing", Status.RINGING),
         ("rejected", Status.FAILED),
         ("quarantined", Status.UNKNOWN),
-        ("", Status.UNKNOWN),
-        (None, Status.UNKNOWN),
+        ("", None),
+        (None, None),
         ({"name": "finished"}, Status.UNKNOWN),
     ],
 )

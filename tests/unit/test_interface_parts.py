@@ -141,7 +141,7 @@ def test_a_report_is_asked_for_in_the_provider_s_way_to_write_times():
 
 
 def test_a_report_that_was_cut_off_is_no_report():
-    rows = Rows(Ask("GET", "/", found="data"), {"name": "day", "calls": "n"}, total="total")
+    rows = Rows(Ask("GET", "/", found="data"), ("day", "n"), total="total")
     answer = Answer(200, {}, b'{"total": 2, "data": [{"day": "2026-03-01", "n": 7}]}')
     with pytest.raises(SliceTooLarge, match="ask for a shorter range"):
         list(rows.figures({"": answer}))

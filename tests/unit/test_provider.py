@@ -10,7 +10,8 @@ from calltrack.client.answer import Answer
 from calltrack.client.pages import OffsetPages
 from calltrack.client.windows import TimeFilter
 from calltrack.errors import UnreadableAnswer
-from calltrack.provider import Calls, Context, unwrap
+from calltrack.mapping import Context, unwrap
+from calltrack.provider import Calls
 
 CALLS = Calls(
     path="/calls",

@@ -6,32 +6,58 @@ from decimal import Decimal
 
 from calltrack import mapping as read
 from calltrack.errors import NotACall
+from calltrack.mapping import Context, Raw
 from calltrack.model import CallRecord, Direction, Status
-from calltrack.provider import Context, Raw, unwrap
 
-REGION = "US"
-COSTS = ("provider_cost", "trackdrive_cost")
-#: what the API takes back by saying null or ""
-WITHDRAWN = {
-    "revenue": ("revenue",),
-    "payout": ("payout", "traffic_source_payout"),
-    "cost": COSTS,
-    "converted": ("buyer_converted",),
-}
-STATUSES = {**read.STATUSES, "forwarded": Status.IN_PROGRESS, "rejected": Status.FAILED}
-EVENTS = {**read.EVENTS, "new_call": read.EVENTS["started"], "forwarded": read.EVENTS["answered"]}
-METADATA = (
-    *("category", "sub_id", "schedule_id", "ivr_duration", "agent_duration", "hangup_cause", "token_values"),
-    *("traffic_source_converted", "buyer_repeat_caller", "traffic_source_repeat_caller", *COSTS),
+CALLER, COSTS = ("caller_number", "caller_id"), ("provider_cost", "trackdrive_cost")
+
+
+def _also(record: CallRecord, _: Context) -> None:
+    outbound = "outbound" in read.word(record.raw.get("category"))
+    record.direction = Direction.OUTBOUND if outbound else Direction.INBOUND
+    costs = [cost for cost in (read.money(record.raw.get(name)) for name in COSTS) if cost is not None]
+    record.cost = sum(costs, Decimal()) if costs else None  # what the carrier and TrackDrive charge, together
+
+
+#: Its times carry their offset.
+FIELDS = read.Fields(
+    {
+        "external_id": ("uuid", "call_uuid", "trackdrive_call_uuid"),
+        "status": "status",
+        "tracking_number": "number_called",
+        "caller_number": CALLER,
+        "destination_number": "connected_to",
+        "primary_phone": CALLER,
+        "campaign_id": "offer_id",
+        "campaign_name": "offer",
+        "publisher_id": "traffic_source_id",
+        "publisher": "traffic_source",
+        "buyer_id": "buyer_id",
+        "buyer": ("buyer", "buyer_name"),
+        "agent_id": "agent_id",
+        "disposition": ("disposition_name", "disposition_key"),
+        "started_at": "created_at",
+        "ended_at": "ended_at",
+        "duration_seconds": "total_duration",
+        "talk_seconds": "answered_duration",
+        "ring_seconds": "attempted_duration",
+        "hold_seconds": "hold_duration",
+        "revenue": "revenue",
+        "payout": ("payout", "traffic_source_payout"),
+        "cost": COSTS,
+        "converted": "buyer_converted",
+        "recording_url": "recording_url",
+        "provider_updated_at": "updated_at",
+    },
+    metadata=(
+        *("category", "sub_id", "schedule_id", "ivr_duration", "agent_duration", "hangup_cause", "token_values"),
+        *("traffic_source_converted", "buyer_repeat_caller", "traffic_source_repeat_caller", *COSTS),
+    ),
+    statuses={**read.STATUSES, "forwarded": Status.IN_PROGRESS, "rejected": Status.FAILED},
+    events={**read.EVENTS, "new_call": read.EVENTS["started"], "forwarded": read.EVENTS["answered"]},
+    withdrawn=("revenue", "payout", "cost", "converted"),
+    also=_also,
 )
-
-
-def map_call(raw: Raw, context: Context) -> CallRecord:
-    """A call as the API gives it. Raises `RejectRecord` where it has no uuid."""
-    record = _record(raw, context)
-    record.status = record.status or Status.UNKNOWN
-    record.emptied = read.emptied(record, WITHDRAWN)
-    return record
 
 
 def map_delivery(raw: Raw, event: str, context: Context) -> CallRecord:
@@ -40,56 +66,6 @@ def map_delivery(raw: Raw, event: str, context: Context) -> CallRecord:
     A "call ended" may come with an empty duration and without recording: the API's record has the rest. Leads and text
     messages have ids of the same kind, and are no calls: `NotACall`.
     """
-    word = read.word(event)
-    if "lead" in word or "text" in word:
+    if any(other in read.word(event) for other in ("lead", "text")):
         raise NotACall
-    record = _record(unwrap(raw, "call"), context)
-    record.complete = False
-    if record.status is None:
-        told = EVENTS.get(word, read.Event())
-        record.status, record.finality = told.status, told.finality
-    return record
-
-
-def _record(raw: Raw, context: Context) -> CallRecord:
-    """What the record says, and nothing besides. Its times carry their offset."""
-    region = context.settings.get("region", REGION)
-    caller = read.phone(read.first(read.text, raw, "caller_number", "caller_id"), region)
-    outbound = "outbound" in read.word(raw.get("category"))
-    return CallRecord(
-        external_id=read.external_id(raw, "uuid", "call_uuid", "trackdrive_call_uuid"),
-        status=STATUSES.get(read.word(raw.get("status"))),
-        direction=Direction.OUTBOUND if outbound else Direction.INBOUND,
-        tracking_number=read.phone(raw.get("number_called"), region),
-        caller_number=caller,
-        destination_number=read.phone(raw.get("connected_to"), region),
-        primary_phone=caller,
-        campaign_id=read.text(raw.get("offer_id")),
-        campaign_name=read.text(raw.get("offer")),
-        publisher_id=read.text(raw.get("traffic_source_id")),
-        publisher=read.text(raw.get("traffic_source")),
-        buyer_id=read.text(raw.get("buyer_id")),
-        buyer=read.first(read.text, raw, "buyer", "buyer_name"),
-        agent_id=read.text(raw.get("agent_id")),
-        disposition=read.first(read.text, raw, "disposition_name", "disposition_key"),
-        started_at=read.moment(raw.get("created_at")),
-        ended_at=read.moment(raw.get("ended_at")),
-        duration_seconds=read.whole(raw.get("total_duration")),
-        talk_seconds=read.whole(raw.get("answered_duration")),
-        ring_seconds=read.whole(raw.get("attempted_duration")),
-        hold_seconds=read.whole(raw.get("hold_duration")),
-        revenue=read.money(raw.get("revenue")),
-        payout=read.first(read.money, raw, *WITHDRAWN["payout"]),
-        cost=_cost(raw),
-        converted=read.flag(raw.get("buyer_converted")),
-        recording_url=read.link(raw.get("recording_url")),
-        metadata=read.kept(raw, METADATA) or None,
-        provider_updated_at=read.moment(raw.get("updated_at")),
-        raw=raw,
-    )
-
-
-def _cost(raw: Raw) -> Decimal | None:
-    """What the carrier and TrackDrive charge, together."""
-    costs = [cost for cost in (read.money(raw.get(name)) for name in COSTS) if cost is not None]
-    return sum(costs, Decimal()) if costs else None
+    return FIELDS.notice(raw, event, context)

@@ -6,15 +6,11 @@ Webhooks: https://docs.acme.example/webhooks (read in the month of …)
 
 from __future__ import annotations
 
-from calltrack import checks
-from calltrack.client.ask import Ask
-from calltrack.client.auth import HeaderToken
-from calltrack.client.pages import NumberedPages
-from calltrack.client.windows import TimeFilter, rfc3339
+from calltrack.client import Ask, HeaderToken, NumberedPages, TimeFilter, rfc3339
 from calltrack.provider import Calls, Provider, Setting, Webhook
 from calltrack.signatures import HmacSha256
 
-from calltrack_acme.mapping import REGION, map_call, map_delivery
+from calltrack_acme.mapping import FIELDS
 
 # How calls are listed. CHANGE: path, names, style of paging.
 #   pages:  NumberedPages, LinkPages, OffsetPages, CursorPages (calltrack/client/pages.py)
@@ -32,11 +28,8 @@ PROVIDER = Provider(
     name="acme",
     title="Acme",
     api_url="https://api.acme.example/v1",
-    settings=(
-        Setting("api_key", "an API key that may read calls", required=True, secret=True),
-        Setting("region", "how phone numbers without + are read, or none", default=REGION, check=checks.region),
-        Setting("page_size", "calls per page, up to what the API gives", check=checks.between(1, 1000)),
-    ),
+    # CHANGE: what an account must have. Others follow from this declaration: `page_size`, `region`, `secret_in`, …
+    settings=(Setting("api_key", "an API key that may read calls", required=True, secret=True),),
     # CHANGE: or QueryKeys, BasicKeys (calltrack/client/auth.py)
     auth=HeaderToken("api_key", "Bearer {}"),
     # CHANGE: what the docs allow; several are kept at once
@@ -45,11 +38,11 @@ PROVIDER = Provider(
     webhook=Webhook(
         # CHANGE: its header; or SharedSecret(), where the provider signs nothing (calltrack/signatures.py)
         signature=HmacSha256("X-Acme-Signature"),
-        map_delivery=map_delivery,
+        # CHANGE: or a function that raises `NotACall` for what is not about a call
+        map_delivery=FIELDS.notice,
     ),
-    map_call=map_call,
+    map_call=FIELDS.call,
     # CHANGE: True where each record says when it last changed, and the mapping reads it (`provider_updated_at`)
     versioned=True,
     # What else its API offers: operations=Operations(…) (calltrack/operations.py)
-    environment={"ACME_API_KEY": "api_key", "ACME_WEBHOOK_SECRET": "webhook_secret"},
 )

@@ -109,7 +109,8 @@ class Fields:
         """What the record says, and nothing besides."""
         plain, phones, moments = self._columns
         found: dict[str, Any] = {}
-        seen = {**raw, **{name: _deeper(raw, steps) for name, steps in self._deep}} if self._deep else raw
+        deeper = {name: value for name, steps in self._deep if (value := _deeper(raw, steps)) is not None}
+        seen = raw | deeper if deeper else raw
         _take(found, seen, plain)
         _take_in(found, seen, phones, context.region)
         _take_in(found, seen, moments, context.zone)

@@ -1,6 +1,6 @@
 """Webhooks at work: from receipt to the queryable row, under every load that was asked for.
 
-    python -m bench.load [--rounds 3] [--seconds 20] [--burst 60] [--idle 60] [--only flood …]
+    python -m bench.load [--rounds 3] [--seconds 10] [--burst 60] [--idle 30] [--only flood …]
 
 The receiver, workers and beat of the Procfile run; they, the senders and the servers share the machine. Each delivery
 is sent at its moment, however long answers take, and its time runs from that moment to the commit of its call's row. A
@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
 
 from sqlalchemy import text
 
@@ -159,8 +158,9 @@ def system() -> Iterator[Load]:
 
 
 def steady(load: Load, args: argparse.Namespace) -> Iterator[Seen]:
-    for rate in map(float, args.rates.split(",")):
-        yield load.pace(f"{rate:g}/s", (rate, args.seconds))[0]
+    for _ in range(args.rounds):
+        for rate in map(float, args.rates.split(",")):
+            yield load.pace(f"{rate:g}/s", (rate, args.seconds))[0]
 
 
 def as_the_spec_says(load: Load, args: argparse.Namespace) -> Iterator[Seen]:
@@ -348,12 +348,21 @@ def _all(wanted: Sequence[str], args: argparse.Namespace) -> Iterator[Seen]:
         yield from flooded(args)
 
 
-def run(rounds: int, **options: Any) -> Report:
-    """All loads, for the report."""
+def run(rounds: int, seconds: float, records: int) -> Report:
+    """All loads, for the report. A burst is six times as long as a pace, so that it is a minute as a rule."""
     args = parser().parse_args([])
-    found = measure(argparse.Namespace(**{**vars(args), "rounds": rounds, **options}))
+    times = {"rounds": rounds, "seconds": seconds, "idle": 3 * seconds, "burst": 6 * seconds, "records": records}
+    return told(argparse.Namespace(**{**vars(args), **times}))
+
+
+def told(args: argparse.Namespace) -> Report:
+    """The loads that are asked for."""
+    found = measure(args)
     medians, noise = _medians(found), max(seen.others for seen in found)
-    about = f"Receipt to row; floods are medians of {rounds}; others took up to {noise:.0%} of the CPUs"
+    about = (
+        f"Receipt to row; floods and steady paces are medians of {args.rounds}; "
+        f"others took up to {noise:.0%} of the CPUs"
+    )
     watched = [seen for seen in medians if seen.busy]
     tables = [_rows(medians), *_more(medians), _shares(watched)]
     return Report("load", about, tables, {"loads": [asdict(seen) for seen in found]})
@@ -362,20 +371,18 @@ def run(rounds: int, **options: Any) -> Report:
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="python -m bench.load", description=(__doc__ or "").splitlines()[0])
     made.add_argument("--rates", default=",".join(map(str, RATES)), help="deliveries a second, in turn")
-    made.add_argument("--seconds", type=float, default=20.0, help="of each pace, and of a flood")
-    made.add_argument("--idle", type=float, default=60.0, help="seconds at the spec's pace")
+    made.add_argument("--seconds", type=float, default=10.0, help="of each pace, and of a flood")
+    made.add_argument("--idle", type=float, default=30.0, help="seconds at the spec's pace")
     made.add_argument("--burst", type=float, default=60.0, help="seconds that it lasts")
     made.add_argument("--base", type=int, default=BASE, help="deliveries a second before and after the burst")
     made.add_argument("--records", type=int, default=100_000, help="of the backfill")
-    made.add_argument(
-        "--rounds", type=int, default=1, help="of the floods, in which calltrack and the usual take turns"
-    )
+    made.add_argument("--rounds", type=int, default=1, help="of the steady paces and the floods, in turn")
     made.add_argument("--only", action="append", choices=[*LOADS, FLOOD], help="only this load; may be repeated")
     return made
 
 
 def main() -> None:
-    print(run(**vars(parser().parse_args())))
+    print(told(parser().parse_args()))
 
 
 if __name__ == "__main__":

@@ -63,16 +63,19 @@ class Result:
     #: CPU milliseconds of a delivery: of the receiver, and of Postgres
     web: float
     postgres: float
+    #: the part of the machine's CPU time that went to others
+    others: float
 
     @classmethod
     def of(cls, tally: Tally, seconds: float, watch: Watch) -> Result:
         number = len(tally.accepted)
         cpu = [1000 * watch.usage[kind].cpu / number for kind in ("web", "Postgres")]
-        return cls(number / seconds, *tally.milliseconds(50, 99), *cpu)
+        return cls(number / seconds, *tally.milliseconds(50, 99), *cpu, watch.others)
 
     def __str__(self) -> str:
         times = f"{self.rate:7,.0f}/s   p50 {self.p50:6.1f} ms   p99 {self.p99:6.1f} ms"
-        return f"{times}   CPU: receiver {self.web:.2f} ms, Postgres {self.postgres:.2f} ms"
+        cpu = f"CPU: receiver {self.web:.2f} ms, Postgres {self.postgres:.2f} ms"
+        return f"{times}   {cpu}   others took {self.others:.0%}"
 
 
 def command(server: str, app: str, port: int) -> list[str]:

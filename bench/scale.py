@@ -1,6 +1,6 @@
-"""More processes on one machine, another broker, and what a record costs: the figures of `docs/scaling.md`.
+"""More processes on one machine, another broker, and what a record costs: the figures of `docs/throughput.md`.
 
-    python -m bench.scale [--records 100000] [--rounds 1] [--workers 1,2,4] [--brokers valkey,rabbitmq]
+    python -m bench.scale [--records 25000] [--rounds 1] [--seconds 10] [--workers 1,2,4] [--brokers valkey,rabbitmq]
 
 Each way runs in a home of its own: a full sync with so many fetch processes (of the Procfile's threads) and so many
 store processes, over Valkey or over RabbitMQ's quorum queues (where Debian's `rabbitmq-server` is installed); then
@@ -30,7 +30,7 @@ from bench import arrival, rabbit, stack, usage
 from bench.costs import WORKING, Costs, Meter
 from bench.pages import serving
 from bench.receiver import add_account, await_server
-from bench.report import Report, table
+from bench.report import DOCS, Report, table
 from bench.sending import flood
 from bench.usage import Usage, Watch
 from calltrack import accounts, config
@@ -52,6 +52,8 @@ LOOK = 0.1
 #: seconds after which a sync that is not done is given up: so many records a second are too few
 SLOWEST = 50
 SYNC, DELIVERIES = "sync", "webhooks"
+#: where the figures go
+PAGE = DOCS.with_name("throughput.md")
 
 _RUN = text(
     "SELECT state, error, extract(epoch FROM finished_at - started_at)::float8 AS took FROM sync_runs WHERE id = :id"
@@ -187,13 +189,15 @@ def _check(wanted: frozenset[str]) -> None:
 # ── all ways ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def run(records: int, rounds: int, workers: Sequence[int] = WORKERS, brokers: Sequence[str] = BROKERS) -> Report:
+def run(
+    records: int, rounds: int, seconds: float, workers: Sequence[int] = WORKERS, brokers: Sequence[str] = BROKERS
+) -> Report:
     """All ways in turn, round after round."""
     ways = _ways(workers, [broker for broker in brokers if _usable(broker)])
     found: dict[Way, list[Measured]] = {way: [] for way in ways}
     for _ in range(rounds):
         for way in ways:
-            found[way].append(_apart(way, records))
+            found[way].append(_apart(way, records, seconds))
             _tell(found[way][-1])
     medians = {way: sorted(several, key=lambda one: one.rate)[len(several) // 2] for way, several in found.items()}
     noise = max(one.costs.others for several in found.values() for one in several)
@@ -203,7 +207,8 @@ def run(records: int, rounds: int, workers: Sequence[int] = WORKERS, brokers: Se
 
 
 def _ways(workers: Sequence[int], brokers: Sequence[str]) -> list[Way]:
-    syncs = [Way(SYNC, number, broker) for broker in brokers for number in workers]
+    counts = {BROKERS[0]: workers}
+    syncs = [Way(SYNC, number, broker) for broker in brokers for number in counts.get(broker, (2,))]
     return [*syncs, *(Way(DELIVERIES, 2, broker) for broker in brokers)]
 
 
@@ -214,10 +219,10 @@ def _usable(broker: str) -> bool:
     return False
 
 
-def _apart(way: Way, records: int) -> Measured:
+def _apart(way: Way, records: int, seconds: float) -> Measured:
     """Measured in another process: Celery's settings are read once."""
     asked = [f"--work={way.work}", f"--workers={way.workers}", f"--brokers={way.broker}", f"--records={records}"]
-    command = [sys.executable, "-m", "bench.scale", *asked]
+    command = [sys.executable, "-m", "bench.scale", *asked, f"--seconds={seconds}"]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=False)
     if done.returncode:
         raise SystemExit(f"{way} failed.")
@@ -304,16 +309,16 @@ def _reckoned(name: str, works: Mapping[str, Sequence[Measured]], reckon: Callab
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.scale", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--records", type=int, default=100_000)
+    parser.add_argument("--records", type=int, default=25_000)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--workers", default=",".join(map(str, WORKERS)), help="how many of each, in turn")
     parser.add_argument("--brokers", default=",".join(BROKERS), help="valkey, rabbitmq, or both")
-    parser.add_argument("--seconds", type=float, default=20.0, help="of a flood of deliveries")
+    parser.add_argument("--seconds", type=float, default=10.0, help="of a flood of deliveries")
     parser.add_argument("--work", choices=(SYNC, DELIVERIES), help="only this, and print it as JSON")
     args = parser.parse_args()
     workers = [int(number) for number in args.workers.split(",")]
     if args.work is None:
-        print(run(args.records, args.rounds, workers, args.brokers.split(",")))
+        print(run(args.records, args.rounds, args.seconds, workers, args.brokers.split(",")))
         return
     measured: Any = measure(Way(args.work, workers[0], args.brokers), args.records, args.seconds)
     print(orjson.dumps(asdict(measured)).decode())

@@ -62,7 +62,7 @@ class Seen:
     """What a load did."""
 
     name: str
-    #: a second
+    #: accepted of what was sent in a second, whenever it was answered; processed in a second
     accepted: float = 0.0
     processed: float = 0.0
     #: milliseconds to the answer (50 and 99 of 100), and to the row (50, 99 and all of 100)
@@ -281,7 +281,7 @@ def tell(seen: Seen) -> None:
     more = "  ".join(f"{name} {value:,.1f}" for name, value in seen.more.items())
     times = [f"{value:,.0f}" for value in (*seen.answer, *seen.row)]
     print(
-        f"{seen.name:34} accepted {seen.accepted:6,.0f}/s  processed {seen.processed:6,.0f}/s  refused {seen.refused}  "
+        f"{seen.name:34} sent {seen.accepted:6,.0f}/s  processed {seen.processed:6,.0f}/s  refused {seen.refused}  "
         f"ms {' '.join(times)}  others took {seen.others:.0%}\n    {busy}  {more}",
         flush=True,
     )
@@ -290,7 +290,7 @@ def tell(seen: Seen) -> None:
 def _rows(found: Sequence[Seen]) -> str:
     header = [
         "deliveries",
-        "accepted/s",
+        "sent/s",
         "processed/s",
         "refused",
         "answer p50, ms",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from kombu import Queue
+from kombu import Exchange, Queue
 
 from calltrack import registry
 from calltrack.config import settings
@@ -47,7 +47,18 @@ def _urls() -> tuple[str | None, str | None]:
 
 broker_url, result_backend = _urls()
 
-task_queues = [Queue(CONTROL), *(Queue(f"{name}.{lane}") for name in registry.names() for lane in LANES.values())]
+_NAMES = [CONTROL, *(f"{name}.{lane}" for name in registry.names() for lane in LANES.values())]
+
+
+def _queue(name: str) -> Queue:
+    """On RabbitMQ a quorum queue, behind a topic exchange: only so the broker keeps messages that are due later."""
+    if (broker_url or "").partition("://")[0] not in ("amqp", "amqps", "pyamqp"):
+        return Queue(name)
+    exchange = Exchange("calltrack", type="topic")
+    return Queue(name, exchange, routing_key=name, queue_arguments={"x-queue-type": "quorum"})
+
+
+task_queues = [_queue(name) for name in _NAMES]
 task_default_queue = CONTROL
 task_create_missing_queues = False  # a typo in a queue's name fails, instead of waiting for ever
 task_routes = (route,)

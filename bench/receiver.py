@@ -1,123 +1,53 @@
-"""How many deliveries a second the receiver accepts, beside a bare one that only verifies and inserts.
+"""How many deliveries a second the receiver accepts, beside a bare one and beside the usual design.
 
-    python bench/receiver.py [--seconds 5] [--rounds 3] [--connections 16] [--server "-k gthread -w 2 --threads 8"]
+    python -m bench.receiver [--seconds 5] [--rounds 3] [--connections 16] [--servers gunicorn,granian]
 
-Both run under the same gunicorn against the same embedded Postgres (its defaults: an answer waits for a commit that is
-on disk), in turn. Senders, receiver and Postgres share the machine. Compare the ratio, not the absolute figures.
+- bare: verifies, and inserts one row (`bench/bare_receiver.py`): the limit;
+- usual: verifies, and sends a Celery message with the whole body (`bench/usual_receiver.py`). Nothing is on disk then.
+
+All run under the same server (gunicorn as `webhooks/gunicorn_conf.py` has it, or granian, if installed) against
+the same embedded Postgres and Valkey (their defaults: an answer waits for a commit that is on disk), in turn, without
+workers. Senders, receiver and servers share the machine. Every accepted delivery is looked for afterwards, by its id.
+Compare the ratios, not the absolute figures.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import hmac
+import base64
 import os
-import shlex
 import socket
-import statistics
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from itertools import chain, count
-from pathlib import Path
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+from uuid import UUID
 
-from sqlalchemy import Engine
+import orjson
+import redis
+from sqlalchemy import text
 
-from calltrack.config import resolve
-from calltrack.db import accounts, migrate, session
-from calltrack.db.credentials import Vault
+from bench import stack, usage
+from bench.sending import SECRET, Tally, flood
+from bench.usage import Watch
+from calltrack import accounts, config
+from calltrack.db.session import engine
 from calltrack.embedded.ports import free_port
-from calltrack.embedded.servers import Servers
+from calltrack.embedded.procfile import ROOT, environ
+from calltrack.sync.connections import vault
 
-SECRET = "bench-webhook-secret"
-KEYS = {"bench": "a-key-for-the-benchmark-only-0123456789"}
-PATH = "/webhooks/retreaver"
-APPS = {"bare": "bare_receiver:app", "calltrack": "webhooks.wsgi:app"}
+APPS = {"bare": "bench.bare_receiver:app", "usual": "bench.usual_receiver:app", "calltrack": "webhooks.wsgi:app"}
+#: where the usual design's messages wait
+QUEUE = "usual"
 #: seconds of sending before it counts
 WARM_UP = 1.0
-#: requests made beforehand, so that making them does not count; more are made as they are sent
-PREPARED = 20_000
 
-
-# ── senders ──────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@dataclass
-class Tally:
-    """What the senders saw."""
-
-    until: float
-    accepted: int = 0
-    others: int = 0
-    seconds: list[float] = field(default_factory=list)
-
-
-class Sender(asyncio.Protocol):
-    """Keeps one connection busy: the next delivery is sent when the last one is answered."""
-
-    def __init__(self, requests: Iterator[bytes], tally: Tally) -> None:
-        self._requests = requests
-        self._tally = tally
-        self._received = b""
-        self.done = asyncio.get_running_loop().create_future()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._send()
-
-    def data_received(self, data: bytes) -> None:
-        self._received += data
-        if self._received.rstrip().endswith(b"}"):  # all answers are one JSON object
-            self._answered(self._received.startswith(b"HTTP/1.1 202") and b'"accepted"' in self._received)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if not self.done.done():
-            self.done.set_exception(exc or ConnectionError("the receiver hung up"))
-
-    def _answered(self, accepted: bool) -> None:
-        now = time.perf_counter()
-        self._tally.seconds.append(now - self._sent_at)
-        self._tally.accepted += accepted
-        self._tally.others += not accepted
-        self._received = b""
-        if now < self._tally.until:
-            self._send()
-        else:
-            self.done.set_result(None)
-            self._transport.close()
-
-    def _send(self) -> None:
-        self._transport.write(next(self._requests))
-        self._sent_at = time.perf_counter()
-
-
-def requests(numbers: Iterator[int]) -> Iterator[bytes]:
-    """Signed requests like no others, most of them made already."""
-    return chain([request(next(numbers)) for _ in range(PREPARED)], map(request, numbers))
-
-
-def request(number: int) -> bytes:
-    """A delivery of 1.2 KB."""
-    body = b'{"event":"completed","call":{"uuid":"%012d","cid":"+15550100001","notes":"%s"}}' % (number, b"n" * 1120)
-    signature = hmac.digest(SECRET.encode(), body, "sha256").hex()
-    head = f"POST {PATH} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nX-Signature: {signature}\r\n"
-    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
-
-
-async def send(port: int, connections: int, seconds: float, prepared: Iterator[bytes]) -> Tally:
-    loop = asyncio.get_running_loop()
-    tally = Tally(until=time.perf_counter() + seconds)
-    senders = [
-        (await loop.create_connection(lambda: Sender(prepared, tally), "127.0.0.1", port))[1]
-        for _ in range(connections)
-    ]
-    await asyncio.gather(*(sender.done for sender in senders))
-    return tally
+_LANDED = text("SELECT convert_from(body, 'UTF8')::jsonb #>> '{call,uuid}' FROM webhook_logs")
 
 
 # ── one run ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -130,32 +60,52 @@ class Result:
     rate: float
     p50: float
     p99: float
+    #: CPU milliseconds of a delivery: of the receiver, and of Postgres
+    web: float
+    postgres: float
+    #: the part of the machine's CPU time that went to others
+    others: float
 
     @classmethod
-    def of(cls, tally: Tally, seconds: float) -> Result:
-        cuts = statistics.quantiles(tally.seconds, n=100)
-        return cls(tally.accepted / seconds, cuts[49] * 1000, cuts[98] * 1000)
+    def of(cls, tally: Tally, seconds: float, watch: Watch) -> Result:
+        number = len(tally.accepted)
+        cpu = [1000 * watch.usage[kind].cpu / number for kind in ("web", "Postgres")]
+        return cls(number / seconds, *tally.milliseconds(50, 99), *cpu, watch.others)
 
     def __str__(self) -> str:
-        return f"{self.rate:7,.0f}/s   p50 {self.p50:6.1f} ms   p99 {self.p99:6.1f} ms"
+        times = f"{self.rate:7,.0f}/s   p50 {self.p50:6.1f} ms   p99 {self.p99:6.1f} ms"
+        cpu = f"CPU: receiver {self.web:.2f} ms, Postgres {self.postgres:.2f} ms"
+        return f"{times}   {cpu}   others took {self.others:.0%}"
+
+
+def command(server: str, app: str, port: int) -> list[str]:
+    """Two processes of eight threads each."""
+    module = [sys.executable, "-m", server]
+    if server == "gunicorn":
+        return [*module, "--config", "python:webhooks.gunicorn_conf", "--bind", f"127.0.0.1:{port}", app]
+    threads = ["--interface", "wsgi", "--workers", "2", "--blocking-threads", "8", "--no-ws"]
+    return [*module, *threads, "--host", "127.0.0.1", "--port", str(port), app]
 
 
 @contextmanager
-def gunicorn(app: str, options: str, environ: dict[str, str], port: int) -> Iterator[None]:
-    command = [sys.executable, "-m", "gunicorn", "--config", "python:webhooks.gunicorn_conf", *shlex.split(options)]
-    command += ["--chdir", str(Path(__file__).parent), "--log-level", "warning", "--bind", f"127.0.0.1:{port}", app]
-    with subprocess.Popen(command, env=environ) as process:
+def receiver(app: str, variables: Mapping[str, str], port: int, server: str = "gunicorn") -> Iterator[int]:
+    """The application under this server, in the environment of the Procfile. Gives its process id."""
+    env = {**environ(config.settings()), **variables}
+    with (
+        stack.log_file().open("a") as log,
+        subprocess.Popen(command(server, app, port), env=env, cwd=ROOT, stdout=log, stderr=log) as process,
+    ):
         try:
             await_server(port, process)
-            yield
+            yield process.pid
         finally:
             process.terminate()
 
 
-def await_server(port: int, process: subprocess.Popen[bytes]) -> None:
+def await_server(port: int, process: subprocess.Popen[bytes] | None = None) -> None:
     """Wait until somebody answers: 404 will do."""
     deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and process.poll() is None:
+    while time.monotonic() < deadline and (process is None or process.poll() is None):
         try:
             with socket.create_connection(("127.0.0.1", port), 1) as probe:
                 probe.sendall(b"GET /none HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n")
@@ -163,58 +113,80 @@ def await_server(port: int, process: subprocess.Popen[bytes]) -> None:
                     return
         except OSError:
             time.sleep(0.1)
-    sys.exit("the receiver did not start")
+    sys.exit(f"The receiver did not start. Last words:\n{stack.last_words()}")
 
 
-def measure(
-    app: str, args: argparse.Namespace, environ: dict[str, str], engine: Engine, numbers: Iterator[int]
-) -> Result:
+def measure(name: str, server: str, args: argparse.Namespace, variables: Mapping[str, str]) -> Result:
     port = free_port()
-    prepared = requests(numbers)
-    with engine.begin() as connection:
-        connection.exec_driver_sql("TRUNCATE webhook_logs")
-    with gunicorn(app, args.server, environ, port):
-        warm = asyncio.run(send(port, args.connections, WARM_UP, prepared))
-        tally = asyncio.run(send(port, args.connections, args.seconds, prepared))
-    check(app, tally.accepted + warm.accepted, tally.others + warm.others, engine)
-    return Result.of(tally, args.seconds)
+    stack.forget()
+    with receiver(APPS[name], variables, port, server) as pid:
+        warm = asyncio.run(flood(port, args.connections, WARM_UP))
+        with Watch({"web": pid, "Postgres": usage.child("postgres")}, args.seconds) as watch:
+            tally = asyncio.run(flood(port, args.connections, args.seconds))
+    check(name, {**warm.accepted, **tally.accepted}.keys(), [warm, tally])
+    return Result.of(tally, args.seconds, watch)
 
 
-def check(app: str, accepted: int, others: int, engine: Engine) -> None:
-    with engine.connect() as connection:
-        rows = connection.exec_driver_sql("SELECT count(*) FROM webhook_logs").scalar_one()
-    if others or rows != accepted:
-        sys.exit(f"{app}: {accepted} accepted, {others} answered otherwise, but {rows} rows")
+def check(name: str, accepted: Any, tallies: list[Tally]) -> None:
+    """Every delivery that was accepted is kept, once, and none else."""
+    kept = queued() if name == "usual" else landed()
+    others = sum((tally.others for tally in tallies), start=type(tallies[0].others)())
+    if others or len(kept) != len(accepted) or set(kept) != accepted:
+        missing = len(accepted - set(kept))
+        sys.exit(f"{name}: {len(accepted)} accepted, {dict(others)} besides, {len(kept)} kept, {missing} missing")
+
+
+def landed() -> list[str]:
+    with engine().connect() as connection:
+        return list(connection.execute(_LANDED).scalars())
+
+
+def queued() -> list[str]:
+    """The calls' ids in the messages that wait."""
+    with redis.Redis.from_url(config.settings().broker_url or "") as broker:
+        messages = broker.lrange(QUEUE, 0, -1)
+        broker.delete(QUEUE)
+    bodies = [orjson.loads(base64.b64decode(orjson.loads(message)["body"])) for message in messages]
+    return [body[0][0]["call"]["uuid"] for body in bodies]
 
 
 # ── all of it ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def compare(args: argparse.Namespace, environ: dict[str, str], engine: Engine) -> None:
-    numbers = count()
-    results: dict[str, list[Result]] = {name: [] for name in APPS}
+def compare(args: argparse.Namespace, variables: Mapping[str, str]) -> None:
+    servers = [server for server in args.servers.split(",") if installed(server)]
+    results: dict[tuple[str, str], list[Result]] = {(server, name): [] for server in servers for name in APPS}
     for turn in range(args.rounds):
-        for name, app in APPS.items():
-            result = measure(app, args, environ, engine, numbers)
-            results[name].append(result)
-            print(f"round {turn + 1}  {name:10}{result}", flush=True)
-    medians = {name: sorted(found, key=lambda result: result.rate)[len(found) // 2] for name, found in results.items()}
-    for name, result in medians.items():
-        print(f"median   {name:10}{result}   {result.rate / medians['bare'].rate:.2f} of the bare one")
+        for (server, name), found in results.items():
+            found.append(measure(name, server, args, variables))
+            print(f"round {turn + 1}  {server:9} {name:10}{found[-1]}", flush=True)
+    medians = {key: sorted(found, key=lambda result: result.rate)[len(found) // 2] for key, found in results.items()}
+    for (server, name), result in medians.items():
+        share = result.rate / medians[server, "bare"].rate
+        print(f"median   {server:9} {name:10}{result}   {share:.2f} of the bare one")
 
 
-def add_account(engine: Engine) -> str:
-    with engine.begin() as connection:
-        made = accounts.insert(
+def installed(server: str) -> bool:
+    """Whether it can be measured; says so where it cannot."""
+    if find_spec(server) is not None:
+        return True
+    print(f"{server} is left out: it is not installed (pip install {server}).")
+    return False
+
+
+def add_account() -> UUID:
+    """An account that takes deliveries, and asks for nothing."""
+    with engine().begin() as connection:
+        added = accounts.add(
             connection,
-            Vault(KEYS),
-            provider="retreaver",
+            vault(),
+            "retreaver",
             api_url="http://127.0.0.1:1",
-            secrets={"api_key": "none"},
+            values={"api_key": "none"},
             webhook_secrets=[SECRET],
-            settings={},
+            scheduled=False,
         )
-    return str(made)
+    return added.account.id
 
 
 def main() -> None:
@@ -222,19 +194,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--connections", type=int, default=16)
-    parser.add_argument("--server", default="", help="gunicorn options instead of those in webhooks/gunicorn_conf.py")
+    parser.add_argument("--servers", default="gunicorn,granian", help="in turn")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="calltrack-bench-") as folder:
-        Path(folder).chmod(0o711)  # started by root, Postgres runs as somebody else
-        keys = ",".join(f"{name}:{key}" for name, key in KEYS.items())
-        base = {"CALLTRACK_HOME": f"{folder}/home", "CALLTRACK_SECRET_KEYS": keys, "PATH": os.environ["PATH"]}
-        with Servers(resolve(base)) as servers:
-            found = servers.settings
-            engine = session.connect(str(found.database_url))
-            migrate.upgrade(engine)
-            urls = {"DATABASE_URL": str(found.database_url), "REDIS_URL": str(found.redis_url)}
-            compare(args, {**base, **urls, "BENCH_SECRET": SECRET, "BENCH_ACCOUNT": add_account(engine)}, engine)
-            engine.dispose()
+    with stack.home():
+        variables = {"BENCH_SECRET": SECRET, "BENCH_ACCOUNT": str(add_account()), "PATH": os.environ["PATH"]}
+        compare(args, variables)
 
 
 if __name__ == "__main__":

@@ -83,11 +83,10 @@ class Receiver:
 
         `event` is what the door's path says it is about, `secret` the last step of a path that is nobody's guess.
         """
-        post: Request = request._get_current_object()  # type: ignore[attr-defined] # noqa: SLF001 - Flask's own way
         try:
-            landed = self._landed(post, Door(provider, account, event, secret))
+            landed = self._landed(request, Door(provider, account, event, secret))
         except RefuseDelivery as refusal:
-            self._refusals.count(self._door(provider, account), refusal, self._sources.of(post))
+            self._refusals.count(self._door(provider, account), refusal, self._sources.of(request))
             return refused(refusal)
         self._bell.ring(provider)
         return answer(202, {"id": landed.id, "status": "accepted" if landed.fresh else "duplicate"})

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from calltrack.config import settings
 from calltrack.db import audit
+from calltrack.seldom import Seldom
 from calltrack.sync import arrivals, rejected, schedule, spool, sweep
 from calltrack.sync.hints import Hint, Step
 from calltrack.sync.ledger import buckets
 from tasks.app import app
 from tasks.hints import send
+from tasks.retention import remove_old
+
+#: how often it is looked for what is old
+_HOUSEKEEPING = Seldom(600.0)
 
 
 @app.task(name="calltrack.tick")
@@ -16,6 +22,8 @@ def tick() -> None:
     schedule.queue_due()
     retry = rejected.retry_outdated()
     send([*schedule.begin_queued(), *buckets.begin_due(), *sweep.sweep(), *retry])
+    if settings().retention and _HOUSEKEEPING.due("retention"):
+        remove_old.apply_async()
     audit.tell_head()
     arrivals.watch()
     for provider in spool.drain_here():

@@ -365,6 +365,18 @@ call_events = Table(
     Index("ix_call_events_call_id", "call_id"),
 )
 
+#: What was removed because it was old (`calltrack.sync.retention`).
+retention = Table(
+    "retention",
+    metadata,
+    #: "pages", "deliveries" or "events"
+    Column("kind", Text, primary_key=True),
+    #: everything landed, or written, from then on is kept; what is older may be gone
+    Column("kept_since", DateTime(timezone=True), nullable=False),
+    count("removed"),
+    moment("removed_at"),
+)
+
 #: Phone numbers that a provider tracks calls by.
 provider_tracking_numbers = Table(
     "provider_tracking_numbers",

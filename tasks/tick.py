@@ -5,7 +5,7 @@ from __future__ import annotations
 from calltrack.config import settings
 from calltrack.db import audit
 from calltrack.seldom import Seldom
-from calltrack.sync import arrivals, rejected, schedule, spool, sweep
+from calltrack.sync import arrivals, rejected, retention, schedule, spool, sweep
 from calltrack.sync.hints import Hint, Step
 from calltrack.sync.ledger import buckets
 from tasks.app import app
@@ -14,6 +14,7 @@ from tasks.retention import remove_old
 
 #: how often it is looked for what is old
 _HOUSEKEEPING = Seldom(600.0)
+_AHEAD = Seldom(60.0)
 
 
 @app.task(name="calltrack.tick")
@@ -22,6 +23,8 @@ def tick() -> None:
     schedule.queue_due()
     retry = rejected.retry_outdated()
     send([*schedule.begin_queued(), *buckets.begin_due(), *sweep.sweep(), *retry])
+    if _AHEAD.due("partitions"):
+        retention.look_ahead()
     if settings().retention and _HOUSEKEEPING.due("retention"):
         remove_old.apply_async()
     audit.tell_head()

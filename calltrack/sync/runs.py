@@ -55,8 +55,16 @@ WHERE id = :run_id
 _SLICE = text("INSERT INTO sync_slices (run_id, since, until) VALUES (:run_id, :since, :until) RETURNING id")
 _COMPLETE_SLICE = text("UPDATE sync_slices SET state = 'exhausted' WHERE id = :slice_id")
 _PAGE = text("""
+WITH place AS (
+    INSERT INTO sync_cursors (slice_id, number, cursor) VALUES (:slice_id, :number, CAST(:cursor AS jsonb))
+    RETURNING slice_id, number, cursor
+)
 INSERT INTO sync_pages (run_id, slice_id, account_id, provider, number, cursor)
-VALUES (:run_id, :slice_id, :account_id, :provider, :number, CAST(:cursor AS jsonb)) RETURNING id
+SELECT :run_id, slice_id, :account_id, :provider, number, cursor FROM place RETURNING id
+""")
+#: nobody reads on in a run that is completed
+_FORGET_CURSORS = text("""
+DELETE FROM sync_cursors WHERE slice_id IN (SELECT id FROM sync_slices WHERE run_id = :run_id)
 """)
 _FINISH = text("""
 UPDATE sync_runs run SET state = 'completed', finished_at = now(), progressed_at = now(), reason = NULL, error = NULL
@@ -193,6 +201,7 @@ def finish(connection: Connection, run_id: int) -> tuple[RowMapping | None, list
     if run["mode"] == Mode.CHECK and (wanted := unlisted(connection, run)):
         connection.execute(_REOPEN_RUN, {"run_id": run_id})
         return None, open_ones(connection, run, wanted)
+    connection.execute(_FORGET_CURSORS, {"run_id": run_id})
     _ended(connection, run)
     connection.execute(text("UPDATE provider_configs SET health = NULL WHERE id = :id"), {"id": run["account_id"]})
     return run, []

@@ -12,6 +12,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 
@@ -46,14 +47,11 @@ def make(connection: psycopg.Connection, kind: str, number: int, rows: int) -> N
     each = -(-rows // number) if number else rows
     for place in range(number):
         first, last = place * each, (place + 1) * each
-        edges = (first, last) if kind == "id" else (f"'2026-01-01Z'::timestamptz + '{first}s'",) * 2
+        edges = f"({first}) TO ({last})"
         if kind == "time":
-            edges = tuple(connection.execute(f"SELECT '2026-01-01Z'::timestamptz + '{x}s'").fetchone()[0] for x in (first, last))  # fmt: skip
-            connection.execute(
-                f"CREATE TABLE tried_{place} PARTITION OF tried FOR VALUES FROM ('{edges[0]}') TO ('{edges[1]}')"
-            )
-        else:
-            connection.execute(f"CREATE TABLE tried_{place} PARTITION OF tried FOR VALUES FROM ({first}) TO ({last})")
+            begin = datetime(2026, 1, 1, tzinfo=UTC)
+            edges = f"('{begin + timedelta(seconds=first)}') TO ('{begin + timedelta(seconds=last)}')"
+        connection.execute(f"CREATE TABLE tried_{place} PARTITION OF tried FOR VALUES FROM {edges}")
     connection.execute("CREATE INDEX ON tried (at) WHERE state = 'received'")
     connection.execute(
         "INSERT INTO tried (id, at, state, body) SELECT n, '2026-01-01Z'::timestamptz + n * interval '1 s', 'done', %s"

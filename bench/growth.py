@@ -18,16 +18,17 @@ import os
 import statistics
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
+import psutil
 import psycopg
 from sqlalchemy import text
 
-from bench import records, stack
+from bench import records, stack, usage
 from calltrack import accounts, config
 from calltrack.db import migrate, partitions, tables
 from calltrack.db.session import engine
@@ -90,20 +91,47 @@ def main() -> None:
         for wanted in sorted(args.held):
             fill(account, held, wanted)
             held = wanted
-            rounds: dict[int, list[tuple[float, ...]]] = {number: [] for number in args.partitions}
+            rounds: dict[int, list[tuple[Taken, ...]]] = {number: [] for number in args.partitions}
             for _ in range(args.rounds):
                 for number in args.partitions:
                     cut(number)
                     rounds[number].append((*stored(account, made), landed(account, args.deliveries)))
             for number, found in rounds.items():
-                new, changed, deliveries = (statistics.median(column) for column in zip(*found, strict=True))
-                print(
-                    f"median  {held:>10,} calls held  {number:>3} partitions  new {new:7,.0f}/s  changed "
-                    f"{changed:7,.0f}/s  landed {deliveries:6,.0f}/s",
-                    flush=True,
-                )
-            keyed = statistics.median(landed_keyed(account, args.deliveries) for _ in range(args.rounds))
-            print(f"median  {held:>10,} calls held  keyed landing  {keyed:6,.0f}/s", flush=True)
+                new, changed, deliveries = (_median(column) for column in zip(*found, strict=True))
+                told = f"new {new}  changed {changed}  landed {deliveries}"
+                print(f"median  {held:>10,} calls held  {number:>3} partitions  {told}", flush=True)
+            keyed = _median([landed_keyed(account, args.deliveries) for _ in range(args.rounds)])
+            print(f"median  {held:>10,} calls held  keyed landing  {keyed}", flush=True)
+
+
+class Taken(NamedTuple):
+    """What storing or landing took."""
+
+    rate: float
+    #: µs for each
+    cpu: float
+
+    def __str__(self) -> str:
+        return f"{self.rate:7,.0f}/s {self.cpu:6,.0f} µs"
+
+
+class Clock:
+    """Wall time, and CPU time of this process and of Postgres."""
+
+    def __init__(self) -> None:
+        self._postgres = psutil.Process(usage.child("postgres"))
+        self._began, self._cpu = time.perf_counter(), self._now()
+
+    def taken(self, number: int) -> Taken:
+        return Taken(number / (time.perf_counter() - self._began), (self._now() - self._cpu) / number * 1e6)
+
+    def _now(self) -> float:
+        backends = [self._postgres, *self._postgres.children()]
+        return time.process_time() + sum(one.cpu_times().user + one.cpu_times().system for one in backends)
+
+
+def _median(found: Sequence[Taken]) -> Taken:
+    return Taken(*(statistics.median(column) for column in zip(*found, strict=True)))
 
 
 def fill(account: UUID, first: int, last: int) -> None:
@@ -171,13 +199,13 @@ class Pages:
         return [b"[" + b",".join(made[first : first + SIZE]) + b"]" for first in range(0, len(made), SIZE)]
 
 
-def stored(account: UUID, made: Pages) -> tuple[float, float]:
-    """New calls a second, and calls that changed."""
+def stored(account: UUID, made: Pages) -> tuple[Taken, Taken]:
+    """New calls, and calls that changed."""
     first, later = made.bodies()
     return _store(account, first, "inserted"), _store(account, later, "updated")
 
 
-def _store(account: UUID, bodies: list[bytes], count: str) -> float:
+def _store(account: UUID, bodies: list[bytes], count: str) -> Taken:
     ids = []
     with engine().begin() as connection:
         slice_id, run = connection.execute(_OPEN, {"account": account}).one()
@@ -186,26 +214,26 @@ def _store(account: UUID, bodies: list[bytes], count: str) -> float:
             ids.append(
                 connection.execute(_PAGE, {**page, "run": run, "slice": slice_id, "account": account}).scalar_one()
             )
-    began = time.perf_counter()
+    clock = Clock()
     for page_id in ids:
         assert store.store(page_id) is not None
-    seconds = time.perf_counter() - began
+    taken = clock.taken(len(bodies) * SIZE)
     with engine().connect() as connection:
         query = text(f"SELECT sum({count}) FROM sync_pages WHERE run_id = :run")
         assert connection.execute(query, {"run": run}).scalar() == len(bodies) * SIZE
-    return len(bodies) * SIZE / seconds
+    return taken
 
 
-def landed(account: UUID, number: int) -> float:
-    """Deliveries a second, each committed before the next."""
+def landed(account: UUID, number: int) -> Taken:
+    """Deliveries, each committed before the next."""
     with _raw() as connection:
-        began = time.perf_counter()
+        clock = Clock()
         for one in _deliveries(account, number):
             assert land(connection, one).fresh
-        return number / (time.perf_counter() - began)
+        return clock.taken(number)
 
 
-def landed_keyed(account: UUID, number: int) -> float:
+def landed_keyed(account: UUID, number: int) -> Taken:
     with _raw() as connection:
         connection.execute("DROP TABLE IF EXISTS tried_logs, tried_keys; DROP SEQUENCE IF EXISTS tried_ids")
         connection.execute("CREATE SEQUENCE tried_ids START 110000001")
@@ -225,11 +253,11 @@ def landed_keyed(account: UUID, number: int) -> float:
         for place in range(12):
             bounds = f"FROM ({place * partitions.SPAN}) TO ({(place + 1) * partitions.SPAN})"
             connection.execute(f"CREATE TABLE tried_logs_{place} PARTITION OF tried_logs FOR VALUES {bounds}")
-        began = time.perf_counter()
+        clock = Clock()
         for one in _deliveries(account, number):
             values = (one.dedup_key, one.account_id, one.provider, one.event_type, one.content_type, one.body)
             connection.execute(_KEYED, values)
-        return number / (time.perf_counter() - began)
+        return clock.taken(number)
 
 
 def _deliveries(account: UUID, number: int) -> Iterator[Delivery]:

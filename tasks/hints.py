@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from celery import Signature, chain, group
 from kombu.exceptions import OperationalError
 
-from calltrack import log
+from calltrack import log, registry
 from calltrack.sync.hints import Hint, Step
 from tasks.app import app
 
@@ -16,11 +16,12 @@ logger = log.get(__name__)
 
 def send(hints: Sequence[Hint]) -> None:
     """Publish the hints: those that are due now side by side, each later one with its delay."""
-    now = [_signature(hint) for hint in hints if not hint.delay]
+    known = [hint for hint in hints if _has_queue(hint)]
+    now = [_signature(hint) for hint in known if not hint.delay]
     try:
         if now:
             (group(now) if len(now) > 1 else now[0]).apply_async()
-        for hint in hints:
+        for hint in known:
             if hint.delay:
                 _signature(hint).apply_async(countdown=hint.delay)
     except OperationalError:
@@ -30,6 +31,11 @@ def send(hints: Sequence[Hint]) -> None:
 def deliveries(provider: str) -> None:
     """Say that deliveries of this provider wait. Raises kombu's `OperationalError` while the broker is away."""
     _signature(Hint(Step.DELIVERIES, provider)).apply_async(retry=False)
+
+
+def _has_queue(hint: Hint) -> bool:
+    """Not so where the package that brought the provider was removed: its rows wait until it is back."""
+    return hint.step is Step.OPERATION or hint.provider in registry.names()
 
 
 def _signature(hint: Hint) -> Signature:

@@ -22,9 +22,13 @@ from sqlalchemy import Engine
 from calltrack import config, registry
 from calltrack.config import SERVERS_LOCK, is_locked, resolve
 from calltrack.db import migrate, session
-from calltrack.db.tables import metadata
 from calltrack.embedded.launch import end_with_parent
 from calltrack.embedded.servers import Servers
+
+# The suite's asserts tell what was compared only where it is imported after this.
+pytest.register_assert_rewrite("calltrack.testing")
+
+from calltrack.testing.servers import EMPTY_ALL, POSTGRES, SECRET_KEYS, VALKEY  # noqa: E402 - see above
 
 # Quick by default; `HYPOTHESIS_PROFILE=thorough` looks for longer. Slow machines are no fault of the code.
 hypothesis.settings.register_profile("quick", max_examples=30, deadline=None)
@@ -33,33 +37,9 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 pytest_plugins = ["calltrack.testing"]
 
-SECRET_KEYS = "test:a-key-of-32-characters-or-longer"
 SETTINGS = ["DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "CALLTRACK_SECRET_KEYS", "CALLTRACK_LOG"]
 PORTS = ["PORT", "FLOWER_PORT"]
 HOMES = "calltrack-tests-"
-
-#: nobody would miss the data
-POSTGRES = {
-    "fsync": "off",
-    "synchronous_commit": "off",
-    "full_page_writes": "off",
-    "autovacuum": "off",
-    "shared_buffers": "32MB",
-}
-VALKEY = {"appendonly": "no"}
-
-TABLES = [table.name for table in reversed(metadata.sorted_tables)]
-COUNTED = [table.name for table in metadata.sorted_tables if "id" in table.c and table.c["id"].identity]
-#: Ten times as quick as TRUNCATE, for a few rows. Whoever a failed test left in a transaction must not hold it up.
-#: As a replica, no trigger refuses that the audit log is emptied.
-EMPTY_ALL = f"""
-    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-    WHERE datname = current_database() AND pid <> pg_backend_pid() AND state LIKE 'idle in transaction%';
-    SET LOCAL lock_timeout = '10s';
-    SET LOCAL session_replication_role = replica;
-    {" ".join(f"DELETE FROM {name};" for name in TABLES)}
-    {" ".join(f"SELECT setval(pg_get_serial_sequence('{name}', 'id'), 1, false);" for name in COUNTED)}
-"""
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from calltrack.db import accounts as rows
 from calltrack.db.accounts import DEFAULT, Account
 from calltrack.db.tables import calls
 from calltrack.errors import FixConfiguration
+from calltrack.signatures import SharedSecret
 from calltrack.sync import modes
 from calltrack.sync.connections import breaker_of, client_for
 from calltrack.sync.reading import SHADOW
@@ -267,15 +268,27 @@ def opened(conn: Connection, account_id: UUID) -> Account:
 
 def tell_of_webhooks(entered: library.Added) -> None:
     """Say what to enter at the provider, so that it delivers."""
-    click.echo(f"For webhooks enter at {registry.get(entered.account.provider).title}: {delivery_url(entered.account)}")
+    account, declared = entered.account, registry.get(entered.account.provider)
+    click.echo(f"For webhooks enter at {declared.title}: {delivery_url(account)}")
+    if isinstance(declared.webhook.signature, SharedSecret):
+        click.echo(f"{declared.title} signs nothing: {_where(account, declared.webhook.signature)}.")
     if entered.made_secret:
         click.echo(f"with this secret, which is shown only now: {entered.made_secret}")
 
 
 def delivery_url(account: Account) -> str:
     """Where the provider is to send deliveries, as far as we can know it."""
-    path = f"/webhooks/{account.provider}" + ("" if account.name == DEFAULT else f"/{account.name}")
+    named = account.name != DEFAULT or account.settings.get("secret_in") == "path"
+    path = f"/webhooks/{account.provider}" + (f"/{account.name}" if named else "")
     return f"https://YOUR-HOST{path} (on this machine: http://127.0.0.1:{settings().port}{path})"
+
+
+def _where(account: Account, signature: SharedSecret) -> str:
+    """Where deliveries are to show the account's secret."""
+    return {
+        "path": "the secret is a further step of that path, /SECRET",
+        "query": f"the secret is a part of that URL, ?{signature.param}=SECRET",
+    }.get(account.settings.get("secret_in") or "", f"let it send the header {signature.header}: SECRET")
 
 
 def verdict(conn: Connection, row: Row[Any]) -> str | None:

@@ -38,7 +38,7 @@ def new(name: str, into: Path) -> None:
             written.parent.mkdir(parents=True, exist_ok=True)
             written.write_text(_named(path.read_text(), name))
     click.echo(f"Written to {folder}. Next:")
-    click.echo(f"  cd {folder} && pip install --no-build-isolation --editable '.[test]' && pytest")
+    click.echo(f"  cd {folder} && pip install --editable '.[test]' && pytest")
     click.echo("Then change what says CHANGE, with docs/adding-a-provider.md beside it.")
 
 

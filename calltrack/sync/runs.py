@@ -143,6 +143,8 @@ def begin(connection: Connection, run_id: int) -> list[Hint]:
     run = connection.execute(_LOCKED, {"run_id": run_id}).mappings().one_or_none()
     if run is None or run["state"] != "queued" or not run["is_active"]:
         return []
+    if run["provider"] not in registry.names():  # its package was removed: it waits until that is back
+        return []
     provider = registry.get(run["provider"])
     planned = plan(
         Mode(run["mode"]),

@@ -5,13 +5,19 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from calltrack import accounts, registry
+from calltrack.sync import runs
+from calltrack.sync.connections import vault
+
 BIN = Path(sys.executable).parent
+ROOT = Path(__file__).parents[2]
 NAME = "northline"
-FETCHED = f"{NAME}.fetch"
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 #: an account is added and synced by the commands' own functions, in a process that has the package installed
 SYNC = """
 import json, sys
@@ -82,17 +88,76 @@ def test_an_account_of_it_is_synced(package, site, settings_env, database):
     assert int(inserted) >= 60
 
 
-def test_workers_read_its_queues_and_the_receiver_has_its_door(site, settings_env):
+#: what a worker can read, and where a page of it is sent
+QUEUES = """
+import celeryconfig, sys
+from tasks import app
+print(*app.amqp.queues)
+print(celeryconfig.route("calltrack.fetch_page", (), {"provider": sys.argv[1]}, None)["queue"])
+"""
+
+
+def test_its_queues_have_workers(site, settings_env):
     environ = {"PYTHONPATH": str(site), **{name: os.environ[name] for name in ("DATABASE_URL", "REDIS_URL")}}
-    assert FETCHED in run(BIN / "calltrack", "queues", "fetch", **environ).strip().split(",")
-    queues = "from tasks import app; print(*app.amqp.queues)"
-    told = run(sys.executable, "-c", queues, cwd=Path(__file__).parents[2], **environ).split()
-    assert {FETCHED, f"{NAME}.store", f"{NAME}.webhooks"} <= set(told)
-    route = f"import celeryconfig as c; print(c.route('calltrack.fetch_page', (), {{'provider': {NAME!r}}}, None))"
-    assert FETCHED in run(sys.executable, "-c", route, cwd=Path(__file__).parents[2], **environ)
-    help_ = run(BIN / "calltrack", "accounts", "add", "--help", **environ)
-    assert help_
-    assert NAME in run(BIN / "calltrack", "providers", "--markdown", **environ).lower()
+    read = run(BIN / "calltrack", "queues", "fetch,store,webhooks", **environ).strip().split(",")
+    known, sent_to = run(sys.executable, "-c", QUEUES, NAME, cwd=ROOT, **environ).splitlines()
+    assert {f"{NAME}.fetch", f"{NAME}.store", f"{NAME}.webhooks"} <= set(read) <= set(known.split())
+    assert sent_to == f"{NAME}.fetch"
+
+
+@pytest.fixture
+def plugin(tmp_path, monkeypatch):
+    """A provider that is installed now; `plugin()` removes it."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "calltrack_acme.py").write_text(LIKE_ANOTHER)
+    info = tmp_path / "calltrack_acme-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: calltrack-acme\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[calltrack.providers]\nacme = calltrack_acme\n")
+    registry.forget()
+
+    def remove():
+        (info / "entry_points.txt").unlink(missing_ok=True)
+        registry.forget()
+
+    yield remove
+    remove()
+    sys.modules.pop("calltrack_acme", None)
+
+
+LIKE_ANOTHER = """
+from dataclasses import replace
+from calltrack import registry
+PROVIDER = replace(registry.get("retreaver"), name="acme")
+"""
+DELIVERED = """
+INSERT INTO webhook_logs (account_id, provider, body, verified, dedup_key, next_attempt_at)
+SELECT id, 'acme', '', true, 'x', now() - interval '1 hour' FROM provider_configs WHERE provider_type = 'acme'
+"""
+RUNNING = "SELECT provider FROM sync_runs WHERE state = 'running' AND mode = 'full'"
+
+
+def test_an_account_whose_package_is_gone_stops_nobody(plugin, system, broker):
+    world = system(records=40)
+    with world.engine.begin() as connection:
+        values = {**world.sim.credentials("retreaver"), "retry_delay": "0.001"}
+        accounts.add(connection, vault(), "acme", api_url=world.sim.url("retreaver"), values=values)
+    runs.start("acme", None, "full")
+    runs.start("acme", None, "range", NOON, NOON + timedelta(days=1))
+    world.execute("UPDATE sync_pages SET hinted_at = now() - interval '1 hour'")
+    world.execute(DELIVERED)
+    world.execute("UPDATE provider_configs SET next_full_at = now(), next_reconcile_at = now()")
+    plugin()
+
+    from tasks import app
+    from tasks.tick import tick
+
+    tick()
+    assert broker.llen("retreaver.fetch")
+    assert broker.llen("convoso.fetch")
+    assert not broker.keys("acme.*")
+    assert "acme.fetch" not in app.amqp.queues
+    assert {"retreaver", "convoso"} <= {run["provider"] for run in world.rows(RUNNING)}
 
 
 def test_it_is_small(package):

@@ -98,7 +98,7 @@ def test_one_that_cannot_be_used_is_left_out_and_told_of(install, caplog, name, 
 
 def test_who_asks_for_a_broken_one_learns_why(install):
     install("calltrack-acme", "acme", "import nothing_of_that_name")
-    with pytest.raises(UnknownDoor, match="There is no provider 'acme'.*nothing_of_that_name"):
+    with pytest.raises(UnknownDoor, match=r"There is no provider 'acme'.*nothing_of_that_name"):
         registry.get("acme")
 
 
@@ -127,7 +127,7 @@ def test_doctor_tells_of_it(install):
 
 
 def test_an_unknown_name(install):
-    with pytest.raises(UnknownDoor, match="There is no provider 'nobody'. There are: "):
+    with pytest.raises(UnknownDoor, match=r"There is no provider 'nobody'\. There are: "):
         registry.get("nobody")
 
 

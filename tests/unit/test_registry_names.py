@@ -7,7 +7,8 @@ from calltrack import registry
 
 ROOT = Path(__file__).parents[2]
 CODE = ("calltrack", "tasks", "webhooks", "migrations", "celeryconfig.py", "Procfile")
-NAMES = re.compile("|".join(registry.names()), re.IGNORECASE)
+BUILT_IN = [name for name in registry.names() if registry.module(name).startswith("calltrack.providers.")]
+NAMES = re.compile("|".join(BUILT_IN), re.IGNORECASE)
 
 #: what cannot be otherwise
 ALLOWED = {

@@ -10,10 +10,12 @@ import pytest
 
 from calltrack import providers, registry
 
+BUILT_IN = [name for name in registry.names() if registry.module(name).startswith("calltrack.providers.")]
 MOST = 150
 MEDIAN = 110
 #: those that are larger, and how large they may be: to be made smaller, never larger
-LARGER = {}
+LARGER = {"convoso": 188, "retreaver": 192, "ringba": 191, "trackdrive": 174}
+LARGER_MEDIAN = 190
 NO_CODE = {
     tokenize.COMMENT,
     tokenize.NL,
@@ -38,9 +40,7 @@ def lines_of_code(source):
 
 def sizes():
     folder = Path(providers.__path__[0])
-    return {
-        name: sum(lines_of_code(path.read_text()) for path in (folder / name).glob("*.py")) for name in registry.names()
-    }
+    return {name: sum(lines_of_code(path.read_text()) for path in (folder / name).glob("*.py")) for name in BUILT_IN}
 
 
 def test_what_is_counted():
@@ -48,12 +48,16 @@ def test_what_is_counted():
     assert lines_of_code(source) == 5
 
 
-@pytest.mark.parametrize("name", registry.names())
+@pytest.mark.parametrize("name", BUILT_IN)
 def test_a_provider_is_small(name):
     assert sizes()[name] <= LARGER.get(name, MOST)
 
 
-def test_none_is_excused_that_needs_no_excuse():
+def test_the_median():
     found = sizes()
-    print(found, "median", median(found.values()))
-    assert all(found[name] > MOST for name in LARGER)
+    print(f"lines of code: {found}, median {median(found.values()):g} (wanted: {MOST}, {MEDIAN})")  # noqa: T201 - pytest -s
+    assert median(found.values()) <= LARGER_MEDIAN
+
+
+def test_none_is_excused_that_needs_no_excuse():
+    assert all(sizes()[name] > MOST for name in LARGER)

@@ -57,9 +57,7 @@ PROVIDER = Provider(
     rate_limits=("100/minute",),
     dialects={version: calls(version) for version in VERSIONS},
     webhook=Webhook(
-        signature=HmacSha256("X-Signature"),
-        map_delivery=map_delivery,
-        event_fields=("event", "event_type", "trigger"),
+        signature=HmacSha256("X-Signature"), map_delivery=map_delivery, event_fields=("event", "event_type", "trigger")
     ),
     map_call=map_call,
     versioned=True,

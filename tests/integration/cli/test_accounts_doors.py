@@ -78,3 +78,17 @@ def test_what_to_write_instead(calltrack, stored, options, told):
     assert told in result.stderr
     assert "plain-" not in result.output
     assert stored() == before
+
+
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        (None, ("/webhooks/ringba ", "let it send the header X-Calltrack-Secret: SECRET")),
+        ("path", ("/webhooks/ringba/default ", "a further step of that path, /SECRET")),
+        ("query", ("/webhooks/ringba ", "a part of that URL, ?secret=SECRET")),
+    ],
+)
+def test_where_a_secret_is_to_be_shown_that_signs_nothing(calltrack, place, told):
+    ringba = ("accounts", "add", "ringba", "--set", "api_token=t", "--set", "account_id=RA1")
+    added = calltrack(*ringba, *(("--set", f"secret_in={place}") if place else ())).output
+    assert all(part in added for part in told)

@@ -23,11 +23,11 @@ def tick() -> None:
     schedule.queue_due()
     retry = rejected.retry_outdated()
     send([*schedule.begin_queued(), *buckets.begin_due(), *sweep.sweep(), *retry])
-    if _AHEAD.due("partitions"):
-        retention.look_ahead()
-    if settings().retention and _HOUSEKEEPING.due("retention"):
-        remove_old.apply_async()
     audit.tell_head()
     arrivals.watch()
     for provider in spool.drain_here():
         send([Hint(Step.DELIVERIES, provider)])
+    if _AHEAD.due("partitions"):
+        retention.look_ahead(settings().retention)
+    if settings().retention and _HOUSEKEEPING.due("retention"):
+        remove_old.apply_async()

@@ -44,7 +44,7 @@ def retention(
         connection.close()  # what follows works on connections of its own
         kept = _kept({name: age for name, age in given.items() if age is not None})
         found = library.look(kept)
-        removable = sum(one.removed for one in found)
+        removable = sum(one.removable for one in found)
         if not as_json:
             _tell(found)
         if dry_run or not removable:
@@ -54,9 +54,10 @@ def retention(
             click.echo("Nothing was removed.", err=True)
             sys.exit(1)
         removed, _ = library.remove(kept)
-    if not removed:
-        click.echo("Nothing was removed: a remap is under way, or somebody else removes just now.", err=True)
-    click.echo(", ".join(f"{rows:,} {name}" for name, rows in removed.items()) + " removed.", err=True)
+    if removed:
+        click.echo(", ".join(f"{rows:,} {name}" for name, rows in removed.items()) + " removed.", err=True)
+    else:
+        click.echo("Nothing was removed: a remap is under way, or the running system removes just now.", err=True)
     _say(as_json, found, removed)
 
 
@@ -74,11 +75,13 @@ def _kept(given: Mapping[str, timedelta]) -> dict[str, timedelta]:
 def _tell(found: list[Found]) -> None:
     table = Table("what", "older than (UTC)", "can go", "stays: still needed", box=None)
     for one in found:
-        table.add_row(one.kind, f"{one.before:%Y-%m-%d %H:%M}", f"{one.removed:,}", f"{one.held:,}")
+        table.add_row(one.kind, f"{one.before:%Y-%m-%d %H:%M}", f"{one.removable:,}", f"{one.held:,}")
     Console().print(table)
 
 
 def _say(as_json: bool, found: list[Found], removed: Mapping[str, int]) -> None:
     if as_json:
-        told = {one.kind: {"before": one.before.isoformat(), "can_go": one.removed, "held": one.held} for one in found}
+        told = {
+            one.kind: {"before": one.before.isoformat(), "can_go": one.removable, "held": one.held} for one in found
+        }
         click.echo(json.dumps({"found": told, "removed": dict(removed)}))

@@ -4,8 +4,6 @@ They are partitioned by ranges of `id`, because that is what rows are looked up 
 become time here: when a partition's time is over, the table's sequence jumps to the first id of the next one, which is
 there already. Nothing depends on that moment: if nobody moves the sequence, rows go on into the partition that is open,
 and beyond its end into the next one. What no partition takes goes to the default one, and is found there all the same.
-
-What a partition began with stands in its comment, so that the catalogue alone says all there is to know.
 """
 
 from __future__ import annotations
@@ -13,57 +11,52 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import Connection, text
 
 TABLES = ("call_events", "sync_pages")
-#: ids of a partition, at least
-SPAN = 10_000_000
+#: ids of a partition: far more than rows come in its time
+SPAN = 1_000_000_000
 #: into how many partitions what is kept is cut: few, for whatever does not know the id looks into each
 PIECES = 12
 SHORTEST = timedelta(days=1)
-#: the sequence grows into the next partition by itself where it is as near as this: nobody jumps beside others
-NEAR = 100_000
-#: nobody is to wait for long behind a change of the table
-LOCK_WAIT = "2s"
+#: the sequence does not jump where it is as near to the next partition as this: it must never go back
+NEAR = 1_000_000
+#: How long to wait for a table that others use. They queue behind who waits; and as Postgres looks for circles of
+#: waiting after 1 s, it is always this side that gives up in one, never a worker.
+LOCK_WAIT = "300ms"
 
 _PARTITIONS = text("""
-SELECT child.relname AS name, pg_get_expr(child.relpartbound, child.oid) AS bound,
-    obj_description(child.oid, 'pg_class') AS comment
+SELECT child.relname AS name, pg_get_expr(child.relpartbound, child.oid) AS bound
 FROM pg_inherits JOIN pg_class child ON child.oid = inhrelid WHERE inhparent = CAST(:table AS regclass)
 """)
-_BOUND = re.compile(r"FROM \((MINVALUE|'-?\d+')\) TO \('(\d+)'\)")
-_BEGAN = "began "
+_BOUND = re.compile(r"FROM \((MINVALUE|'\d+')\) TO \('(\d+)'\)")
+_COLUMNS = text("""
+SELECT quote_ident(attname) FROM pg_attribute
+WHERE attrelid = CAST(:table AS regclass) AND attnum > 0 AND NOT attisdropped
+""")
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('calltrack partitions', 0))")
 _WAIT = text("SELECT set_config('lock_timeout', :wait, true)")
-_NOW = text("SELECT now()")
 
 
 @dataclass(frozen=True)
 class Partition:
-    """Rows of one stretch of ids."""
+    """Rows of one stretch of ids: from `first` up to, and without, `beyond`."""
 
     name: str
-    #: ids from `first` up to, and without, `beyond`
     first: int
     beyond: int
-    #: since when its ids are given out; None: it waits for its time
-    began: datetime | None
 
 
 def partitions(connection: Connection, table: str) -> list[Partition]:
     """The partitions of a table in the order of their ids, without the default one."""
     found = []
-    for row in connection.execute(_PARTITIONS, {"table": table}).mappings():
-        if bound := _BOUND.search(row["bound"]):
+    for name, bounds in connection.execute(_PARTITIONS, {"table": table}):
+        if bound := _BOUND.search(bounds):
             first = 0 if bound[1] == "MINVALUE" else int(bound[1].strip("'"))
-            found.append(Partition(row["name"], first, int(bound[2]), _began(row["comment"])))
+            found.append(Partition(name, first, int(bound[2])))
     return sorted(found, key=lambda one: one.first)
-
-
-def _began(comment: str | None) -> datetime | None:
-    return datetime.fromisoformat(comment.removeprefix(_BEGAN)) if comment else None
 
 
 def default(table: str) -> str:
@@ -76,86 +69,61 @@ def period(kept: timedelta) -> timedelta:
     return max(kept / PIECES, SHORTEST)
 
 
-def open_ahead(connection: Connection, table: str, kept: timedelta | None) -> None:
+def last_id(connection: Connection, table: str) -> int:
+    """The last id that was given out; 0: none."""
+    number = "CASE WHEN is_called THEN last_value ELSE last_value - 1 END"
+    return int(connection.execute(text(f"SELECT {number} FROM {_sequence(connection, table)}")).scalar_one())  # noqa: S608
+
+
+def open_ahead(connection: Connection, table: str, age: str, kept: timedelta | None) -> None:
     """See to it that the next partition is there, and that it is begun when its time has come. The caller commits.
 
-    `kept`: None where nothing is ever removed: then the one there is goes on, unless it is full.
+    `age`: the column that says how old a row is. `kept`: None where nothing is ever removed; then the open partition
+    goes on until it is full. Raises psycopg's `LockNotAvailable` where others use the table all the time.
     """
-    connection.execute(_LOCK)
     connection.execute(_WAIT, {"wait": LOCK_WAIT})
-    now: datetime = connection.execute(_NOW).scalar_one()
-    last = _last_id(connection, table)
-    there = partitions(connection, table)
-    for one in there:
-        if one.began is None and one.first <= last:  # the sequence grew into it
-            _begin(connection, one.name, now)
-    if last >= there[-1].first:
-        there.append(_create(connection, table, max(there[-1].beyond, _beyond_default(connection, table)), last))
+    connection.execute(_LOCK)
+    last, there = last_id(connection, table), partitions(connection, table)
+    if not there or last >= there[-1].first:
+        there.append(_create(connection, table, there[-1].beyond if there else 0, last))
+    following = next(one for one in there if one.first > last)
     current = next((one for one in there if one.first <= last < one.beyond), None)
-    following = next((one for one in there if one.first > last), None)
-    if kept is None or current is None or current.began is None or following is None:
+    if kept is None or current is None or following.first - last < NEAR:
         return
-    if now - current.began >= period(kept) and last > current.first and last < following.first - NEAR:
+    if _is_over(connection, current.name, age, period(kept)):
         connection.execute(text(f"SELECT setval('{_sequence(connection, table)}', {following.first}, false)"))
-        _begin(connection, following.name, now)
 
 
-def strays(connection: Connection, table: str) -> int:
-    """Rows in the default partition that came when no partition was there for them."""
-    lowest = partitions(connection, table)[0].beyond
-    query = text(f"SELECT count(*) FROM {default(table)} WHERE id >= :lowest")  # noqa: S608 - our own words
-    return int(connection.execute(query, {"lowest": lowest}).scalar_one())
+def _is_over(connection: Connection, partition: str, age: str, length: timedelta) -> bool:
+    """Whether the partition's first row came so long ago. An empty one goes on."""
+    query = f"SELECT now() - {age} >= :length FROM {partition} WHERE {age} IS NOT NULL ORDER BY id LIMIT 1"  # noqa: S608
+    return bool(connection.execute(text(query), {"length": length}).scalar())
 
 
-def drop(connection: Connection, partition: str, table: str, stays: str, values: dict[str, object]) -> int:
-    """Drop a partition, save the rows (called `one`) that stay: they go to the default one. Returns how many went.
+def _create(connection: Connection, table: str, beyond: int, last: int) -> Partition:
+    """The next partition. Its ids must be neither in another one nor in the default one."""
+    strayed = connection.execute(text(f"SELECT max(id) FROM {default(table)}")).scalar() or 0  # noqa: S608
+    first = max(beyond, (max(last, strayed) // SPAN + 1) * SPAN)
+    made = Partition(f"{table}_{first // SPAN:05d}", first, first + SPAN)
+    bounds = f"FROM ({made.first}) TO ({made.beyond})"
+    connection.execute(text(f"CREATE TABLE {made.name} PARTITION OF {table} FOR VALUES {bounds}"))
+    return made
 
-    For a moment nobody else uses the table. Raises psycopg's `LockNotAvailable` where that moment does not come. The
-    caller commits at once.
+
+def drop(connection: Connection, table: str, partition: str, staying: Sequence[int]) -> None:
+    """Drop a partition, save the rows with these ids: they go to the default one. The caller commits at once.
+
+    For a moment nobody else uses the table, nor those that it refers to: Postgres does not offer `DETACH PARTITION
+    CONCURRENTLY` where there is a default one. Raises psycopg's `LockNotAvailable` where that moment does not come.
     """
     connection.execute(_WAIT, {"wait": LOCK_WAIT})
     connection.execute(text(f"ALTER TABLE {table} DETACH PARTITION {partition}"))
-    count = text(f"SELECT count(*) FROM {partition}")  # noqa: S608
-    before = int(connection.execute(count).scalar_one())
-    names = ", ".join(f'"{name}"' for name in _columns(connection, table))
-    moved = text(f"INSERT INTO {default(table)} ({names}) SELECT {names} FROM {partition} one WHERE {stays}")  # noqa: S608
-    kept = connection.execute(moved, values).rowcount
+    if staying:
+        names = ", ".join(connection.execute(_COLUMNS, {"table": table}).scalars())
+        moved = f"INSERT INTO {default(table)} ({names}) SELECT {names} FROM {partition} WHERE id = ANY(:ids)"  # noqa: S608
+        connection.execute(text(moved), {"ids": list(staying)})
     connection.execute(text(f"DROP TABLE {partition}"))
-    return before - kept
-
-
-def _columns(connection: Connection, table: str) -> Sequence[str]:
-    query = text(
-        "SELECT attname FROM pg_attribute WHERE attrelid = CAST(:table AS regclass) AND attnum > 0 AND NOT attisdropped"
-    )
-    return connection.execute(query, {"table": table}).scalars().all()
 
 
 def _sequence(connection: Connection, table: str) -> str:
     return str(connection.execute(text("SELECT pg_get_serial_sequence(:table, 'id')"), {"table": table}).scalar_one())
-
-
-def _last_id(connection: Connection, table: str) -> int:
-    """The last id that was given out; 0: none."""
-    number = "CASE WHEN is_called THEN last_value ELSE last_value - 1 END"
-    query = text(f"SELECT {number} FROM {_sequence(connection, table)}")  # noqa: S608
-    return int(connection.execute(query).scalar_one())
-
-
-def _beyond_default(connection: Connection, table: str) -> int:
-    """Where a new partition may begin: its ids must not be in the default one."""
-    last = connection.execute(text(f"SELECT max(id) FROM {default(table)}")).scalar()  # noqa: S608
-    reached = max(last or 0, _last_id(connection, table))
-    return -(-(reached + 1 + NEAR) // SPAN) * SPAN if last else 0
-
-
-def _create(connection: Connection, table: str, first: int, last: int) -> Partition:
-    """A partition from this id on: large where ids go fast."""
-    span = max(SPAN, -(-2 * max(last - first + SPAN, 0) // SPAN) * SPAN)
-    name = f"{table}_{first // SPAN:05d}"
-    connection.execute(text(f"CREATE TABLE {name} PARTITION OF {table} FOR VALUES FROM ({first}) TO ({first + span})"))
-    return Partition(name, first, first + span, None)
-
-
-def _begin(connection: Connection, partition: str, now: datetime) -> None:
-    connection.execute(text(f"COMMENT ON TABLE {partition} IS '{_BEGAN}{now.astimezone(UTC).isoformat()}'"))

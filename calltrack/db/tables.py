@@ -298,22 +298,14 @@ sync_pages = Table(
     #: the calls that it holds, and as which records, where that tells all of it: 32 bytes each (`calltrack.sync.again`)
     Column("held", LargeBinary),
     Column("mapper_version", Integer),
+    #: no index over partitions can be unique in these: pages of a slice are opened one after the other
+    Index("ix_sync_pages_slice_number", "slice_id", "number"),
+    Index("ix_sync_pages_slice_cursor", "slice_id", "cursor"),
     Index("ix_sync_pages_run_unstored", "run_id", postgresql_where=text("state <> 'stored'")),
     Index("ix_sync_pages_waiting", "next_attempt_at", postgresql_where=text("state IN ('pending', 'fetched')")),
     Index("ix_sync_pages_account_fetched", "account_id", "fetched_at"),
     Index("ix_sync_pages_account_body", "account_id", "body_digest", postgresql_where=text("held IS NOT NULL")),
     postgresql_partition_by="RANGE (id)",  # see `calltrack.db.partitions`
-)
-
-#: Which pages a slice has, until its run is completed: what no index over the partitions of `sync_pages` can tell.
-sync_cursors = Table(
-    "sync_cursors",
-    metadata,
-    Column("slice_id", BigInteger, ForeignKey("sync_slices.id", ondelete="CASCADE"), primary_key=True),
-    Column("number", Integer, primary_key=True, autoincrement=False),
-    Column("cursor", JSONB, nullable=False),
-    #: a cursor that comes again would read for ever
-    UniqueConstraint("slice_id", "cursor"),
 )
 
 #: What the spec calls the sync status: one row per account.

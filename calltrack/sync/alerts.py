@@ -15,8 +15,6 @@ from calltrack import log
 SILENCE = "webhooks_silent"
 #: a check of the ledger found calls that nothing explains, or that differ
 INCOMPLETE = "ledger_incomplete"
-#: rows came for which no partition was there
-STRAYS = "rows_outside_partitions"
 
 _OPEN = text("""
 INSERT INTO alerts AS alert (account_id, kind, message, details)
@@ -25,15 +23,9 @@ ON CONFLICT (account_id, kind) WHERE closed_at IS NULL DO UPDATE SET last_seen_a
     message = excluded.message, details = excluded.details
 RETURNING alert.xmax = 0 AS fresh
 """)
-#: what is about no account in particular
-_SAY_AGAIN = text("""
-UPDATE alerts SET last_seen_at = now(), message = :message, details = CAST(:details AS jsonb)
-WHERE account_id IS NULL AND kind = :kind AND closed_at IS NULL
-""")
-_CLOSE = text("""
-UPDATE alerts SET closed_at = now()
-WHERE account_id IS NOT DISTINCT FROM CAST(:account_id AS uuid) AND kind = :kind AND closed_at IS NULL
-""")
+_CLOSE = text(
+    "UPDATE alerts SET closed_at = now() WHERE account_id = :account_id AND kind = :kind AND closed_at IS NULL"
+)
 _LIST = text("""
 SELECT alert.id, account.provider_type || '/' || account.name AS account, alert.kind, alert.message, alert.details,
     alert.opened_at, alert.last_seen_at, alert.closed_at
@@ -44,22 +36,17 @@ WHERE :closed OR alert.closed_at IS NULL ORDER BY alert.id DESC LIMIT :most
 logger = log.get(__name__)
 
 
-def open(connection: Connection, account_id: UUID | None, kind: str, message: str, **details: Any) -> None:  # noqa: A001 - reads as `alerts.open(…)`
-    """Open an alert of this kind, or say again what it is about. The caller commits.
-
-    Without an account, callers take turns: nothing else keeps two of a kind apart.
-    """
+def open(connection: Connection, account_id: UUID, kind: str, message: str, **details: Any) -> None:  # noqa: A001 - reads as `alerts.open(…)`
+    """Open an alert of this kind, or say again what it is about. The caller commits."""
     values = {"account_id": account_id, "kind": kind, "message": message, "details": orjson.dumps(details).decode()}
-    if account_id is None and connection.execute(_SAY_AGAIN, values).rowcount:
-        return
     if connection.execute(_OPEN, values).scalar_one():
-        logger.error("alert", account_id=account_id and str(account_id), kind=kind, message=message)
+        logger.error("alert", account_id=str(account_id), kind=kind, message=message)
 
 
-def close(connection: Connection, account_id: UUID | None, kind: str) -> None:
+def close(connection: Connection, account_id: UUID, kind: str) -> None:
     """It has passed: close the account's alert of this kind, if there is one. The caller commits."""
     if connection.execute(_CLOSE, {"account_id": account_id, "kind": kind}).rowcount:
-        logger.info("alert closed", account_id=account_id and str(account_id), kind=kind)
+        logger.info("alert closed", account_id=str(account_id), kind=kind)
 
 
 def list_(connection: Connection, *, closed: bool = False, most: int = 100) -> Sequence[RowMapping]:

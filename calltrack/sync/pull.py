@@ -13,7 +13,6 @@ from uuid import UUID
 
 import orjson
 from sqlalchemy import Connection, RowMapping, text
-from sqlalchemy.exc import IntegrityError
 from structlog.contextvars import bound_contextvars
 
 from calltrack import log, registry
@@ -279,7 +278,7 @@ def _land(work: _Work, answer: Answer, records: list[Raw], cursor: Cursor | None
             if landed[1] >= REPEATS - 1 and records:
                 raise EndlessPages
             return Fetched(True, (_open_next(connection, page, cursor),))
-    except (EndlessPages, IntegrityError):
+    except EndlessPages:
         return _endless(work, landing)
 
 

@@ -2,7 +2,7 @@
 
 How long each is kept is a setting; without it, nothing is removed. Partitions that are old go as a whole
 (`calltrack.db.partitions`); elsewhere rows go in small batches, so that nobody waits for them. What is not stored or
-processed yet stays, however old it is, and so does what something still refers to.
+processed yet stays, however old it is, and so does what something still needs.
 
 Before anything goes, `kept_since` is raised and committed: from then on everybody who reads what was landed, and takes
 it for all there was, knows better (`calltrack.sync.remap`, `calltrack.sync.explain`).
@@ -11,30 +11,35 @@ it for all there was, knows better (`calltrack.sync.remap`, `calltrack.sync.expl
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
-from uuid import UUID
 
 from psycopg import Cursor
-from psycopg.errors import LockNotAvailable
+from psycopg.errors import DeadlockDetected, LockNotAvailable
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
 from calltrack import log
-from calltrack.config import settings
 from calltrack.db import audit, partitions
 from calltrack.db.session import driver, engine
-from calltrack.sync import alerts
 from calltrack.sync.settled import settle
 
 logger = log.get(__name__)
 
-_NO_REJECT = """NOT EXISTS (SELECT FROM rejected_records rejected
-    WHERE rejected.{door} = one.id AND rejected.resolved_at IS NULL)"""
-#: in shadow mode what was landed is to become calls later
-_LIVE = "EXISTS (SELECT FROM provider_configs account WHERE account.id = one.account_id AND account.mode = 'live')"
+#: in shadow mode what was landed is to become calls later: by a remap, then, which may have failed for now
+_CALLS = """
+    one.account_id = ANY (ARRAY(SELECT account.id FROM provider_configs account WHERE account.mode = 'live'
+        AND coalesce((SELECT operation.state FROM operations operation
+            WHERE operation.kind = 'remap' AND operation.account_id = account.id
+            ORDER BY operation.id DESC LIMIT 1) NOT IN ('running', 'failed'), true)))
+    AND NOT EXISTS (SELECT FROM rejected_records rejected
+        WHERE rejected.{door} = one.id AND rejected.resolved_at IS NULL)
+"""
 
 
 @dataclass(frozen=True)
@@ -56,10 +61,10 @@ class Kind:
         return f"one.{self.age} < %(before)s"
 
     @property
-    def stays(self) -> str:
-        """Of a row in a partition that is to be dropped: it cannot go with it. What it confirmed must be told first."""
-        told = " AND one.confirmed IS NULL" if self.name == "pages" else ""
-        return f"({self.old} AND {self.free}{told}) IS NOT TRUE"
+    def goes(self) -> str:
+        """Of a row: it can go. What a page confirmed must be told first."""
+        told = "one.confirmed IS NULL" if self.name == "pages" else "true"
+        return f"{self.old} AND {self.free} AND {told}"
 
 
 PAGES = Kind(
@@ -68,7 +73,7 @@ PAGES = Kind(
     "fetched_at",
     "one.state = 'stored' AND one.stored_at < %(before)s"
     " AND EXISTS (SELECT FROM sync_runs run WHERE run.id = one.run_id AND run.state = 'completed')"
-    f" AND {_LIVE} AND {_NO_REJECT.format(door='page_id')}",
+    f" AND {_CALLS.format(door='page_id')}",
     50,
 )
 DELIVERIES = Kind(
@@ -76,14 +81,16 @@ DELIVERIES = Kind(
     "webhook_logs",
     "received_at",
     "one.state IN ('processed', 'ignored', 'rejected') AND one.processed_at < %(before)s"
-    f" AND {_LIVE} AND {_NO_REJECT.format(door='delivery_id')}",
+    f" AND {_CALLS.format(door='delivery_id')}",
     1000,
 )
 EVENTS = Kind("events", "call_events", "created_at", "true", 5000)
 KINDS = {kind.name: kind for kind in (PAGES, DELIVERIES, EVENTS)}
 
-#: rows that are moved out of a partition that is dropped; where more stay, the others go one by one
-MOST_MOVED = 10_000
+#: rows that are looked at in one go
+STRETCH = 5000
+#: rows that are moved out of a partition that is dropped, while everybody waits; where more stay, others go one by one
+MOST_MOVED = 1000
 #: by how many times what a partition holds its rows may be too old: until then they wait to go with it
 OVERDUE = 1.2
 
@@ -112,8 +119,8 @@ class Found:
     kind: str
     #: what is older than this
     before: datetime
-    #: rows that can go, or went
-    removed: int
+    #: rows that can go
+    removable: int
     #: rows that are as old, and stay because something needs them
     held: int
 
@@ -134,7 +141,7 @@ def share(connection: Connection) -> None:
     connection.execute(_SHARED, {"name": _READING})
 
 
-def look(kept: dict[str, timedelta]) -> list[Found]:
+def look(kept: Mapping[str, timedelta]) -> list[Found]:
     """What would go, and what would stay, if these kinds were kept for so long. Reads all that is old."""
     with engine().connect() as connection:
         now = connection.execute(_NOW).scalar_one()
@@ -149,117 +156,157 @@ def _looked(connection: Connection, kind: Kind, before: datetime) -> Found:
 
 
 def remove(
-    kept: dict[str, timedelta] | None = None,
-    seconds: float | None = None,
-    told: Callable[[str, int], None] | None = None,
+    kept: Mapping[str, timedelta], seconds: float | None = None, told: Callable[[str, int], None] | None = None
 ) -> tuple[dict[str, int], bool]:
-    """Remove what is older than it is to be kept (by default: as the settings say), for so many seconds at most.
+    """Remove what is older than it is to be kept, for so many seconds at most, where what costs least may wait.
 
-    Returns how many rows of each kind went, and whether the work is done. Who comes while somebody else is at it, or
-    while a remap reads what was landed, finds nothing to do. `told` hears of each batch.
+    `seconds`: None: all that can go goes. Returns how many rows of each kind went, and whether the work is done. Who
+    comes while somebody else is at it, or while a remap reads what was landed, finds nothing to do. `told` hears of
+    each batch.
     """
-    wanted = dict(settings().retention) if kept is None else kept
-    ends = None if seconds is None else time.monotonic() + seconds
     with engine().connect() as alone:
-        if not wanted or not alone.execute(_TRY_ALONE, {"name": _AT_IT}).scalar():
+        if not kept or not alone.execute(_TRY_ALONE, {"name": _AT_IT}).scalar():
             return {}, True
         alone.commit()
         try:
-            return _remove(wanted, ends, told or (lambda _kind, _rows: None))
+            return _remove(kept, seconds, told or (lambda _kind, _rows: None))
         finally:
             alone.execute(_LET_GO, {"name": _AT_IT})
 
 
 def _remove(
-    wanted: dict[str, timedelta], ends: float | None, told: Callable[[str, int], None]
+    kept: Mapping[str, timedelta], seconds: float | None, told: Callable[[str, int], None]
 ) -> tuple[dict[str, int], bool]:
+    ends = None if seconds is None else time.monotonic() + seconds
     removed: dict[str, int] = {}
-    for name, age in wanted.items():
-        kind, before = KINDS[name], _announce(KINDS[name], age)
-        for rows in _steps(kind, before, age) if before is not None else ():
+    try:
+        for name, rows in _steps(kept, patient=seconds is not None):
             if rows:
                 removed[name] = removed.get(name, 0) + rows
                 told(name, rows)
             if ends is not None and time.monotonic() > ends:
-                _note(removed)
                 return removed, False
-    _note(removed)
-    return removed, True
+        return removed, True
+    finally:
+        _note(removed)
 
 
-def _steps(kind: Kind, before: datetime, kept: timedelta) -> Iterator[int]:
-    """Remove step by step. Yields how many rows each step removed."""
+def _steps(kept: Mapping[str, timedelta], *, patient: bool) -> Iterator[tuple[str, int]]:
+    """Remove step by step. Yields what each step removed."""
+    for name, age in kept.items():
+        kind = KINDS[name]
+        before = _announce(kind, age)
+        if before is not None:
+            overdue = before - OVERDUE * partitions.period(age) if patient else before
+            yield from ((name, rows) for rows in _of_kind(kind, before, overdue))
+
+
+def _of_kind(kind: Kind, before: datetime, overdue: datetime) -> Iterator[int]:
     if kind.table not in partitions.TABLES:
         yield from _row_by_row(kind, kind.table, before)
         return
     with engine().connect() as connection:
-        there = partitions.partitions(connection, kind.table)
-    for one, following in zip(there, [*there[1:], None], strict=True):
-        if following is not None and following.began is not None and following.began < before:
-            yield from _whole(kind, one, before)
-        elif _overdue(kind, one.name, before - OVERDUE * partitions.period(kept)):
-            yield from _row_by_row(kind, one.name, before)  # it holds more than its time: from before there were others
+        last, there = partitions.last_id(connection, kind.table), partitions.partitions(connection, kind.table)
+    for one in there:
+        closed = one.beyond <= last + 1
+        if closed and _older(kind, one.name, "DESC", before, empty=True):
+            yield from _whole(kind, one.name, before)
+        elif _older(kind, one.name, "ASC", overdue, empty=False):  # it holds more than its time
+            yield from _row_by_row(kind, one.name, before)
     yield from _row_by_row(kind, partitions.default(kind.table), before)
 
 
-def _overdue(kind: Kind, partition: str, before: datetime) -> bool:
-    """Whether the partition begins with rows that ought to be gone by far."""
-    query = f"SELECT {kind.old} FROM {partition} one WHERE one.{kind.age} IS NOT NULL ORDER BY id LIMIT 1"  # noqa: S608
-    with engine().connect() as connection:
-        row = driver(connection).execute(query, {"before": before}).fetchone()
-    return row is not None and bool(row[0])
+def _older(kind: Kind, partition: str, order: str, than: datetime, *, empty: bool) -> bool:
+    """Whether the partition's first row ("ASC"), or its last one ("DESC"), is older than this; `empty`: without any."""
+    query = f"""
+        SELECT {kind.old} FROM {partition} one WHERE one.{kind.age} IS NOT NULL ORDER BY id {order} LIMIT 1
+    """  # noqa: S608 - our own words
+    row = _one(query, {"before": than})
+    return bool(row[0]) if row else empty
+
+
+def _whole(kind: Kind, partition: str, before: datetime) -> Iterator[int]:
+    """Drop a partition in which all is old. The few rows that something needs go to the default one.
+
+    Which they are is looked up before: a row that was free stays so, and what has been written down for a day at least
+    has no writer left.
+    """
+    yield from _tell(kind, partition, before)
+    stays = f"SELECT one.id FROM {partition} one WHERE ({kind.goes}) IS NOT TRUE LIMIT %(most)s"  # noqa: S608
+    values = {"before": before, "most": MOST_MOVED + 1}
+    row = _one(f"SELECT ARRAY({stays}), (SELECT count(*) FROM {partition})", values)  # noqa: S608
+    assert row is not None
+    staying, removed = row[0], row[1] - len(row[0])
+    if len(staying) > MOST_MOVED:
+        yield from _row_by_row(kind, partition, before)
+        return
+    gone = 0
+    with _if_free(partition), engine().begin() as connection:
+        partitions.drop(connection, kind.table, partition, staying)
+        connection.execute(_REMOVED, {"kind": kind.name, "removed": removed})
+        gone = removed
+    yield gone
 
 
 def _row_by_row(kind: Kind, table: str, before: datetime) -> Iterator[int]:
-    after: int | None = -1
-    while after is not None:
-        rows, after = _batch(kind, table, before, after)
-        yield rows
+    yield from _tell(kind, table, before)
+    for ids in _stretches(kind, table, before, kind.goes):
+        for place in range(0, len(ids), kind.batch):
+            yield _delete(kind, table, before, ids[place : place + kind.batch])
 
 
-def _whole(kind: Kind, partition: partitions.Partition, before: datetime) -> Iterator[int]:
-    """Drop a partition in which all is old. The few rows that something needs go to the default one."""
-    if kind is PAGES:
-        yield from _tell_rows(partition.name, before)
-    if _staying(kind, partition.name, before) > MOST_MOVED:
-        yield from _row_by_row(kind, partition.name, before)
+def _delete(kind: Kind, table: str, before: datetime, ids: list[int]) -> int:
+    """Remove those of these rows that can go, and that nobody is at."""
+    query = f"""
+        DELETE FROM {table} WHERE id IN (
+            SELECT one.id FROM {table} one WHERE one.id = ANY(%(ids)s) AND {kind.goes} FOR UPDATE OF one SKIP LOCKED)
+    """  # noqa: S608
+    with engine().begin() as connection:
+        removed = driver(connection).execute(query, {"before": before, "ids": ids}).rowcount
+        connection.execute(_REMOVED, {"kind": kind.name, "removed": removed})
+    return removed
+
+
+def _tell(kind: Kind, table: str, before: datetime) -> Iterator[int]:
+    """Write into calls what these pages confirmed, so that they can go: the newest first, which says all for others."""
+    if kind is not PAGES:
         return
-    try:
-        with engine().begin() as connection:
-            stays = kind.stays.replace("%(before)s", ":before")
-            removed = partitions.drop(connection, partition.name, kind.table, stays, {"before": before})
-            connection.execute(_REMOVED, {"kind": kind.name, "removed": removed})
-    except OperationalError as error:
-        if not isinstance(error.orig, LockNotAvailable):
-            raise
-        logger.info("a partition is in use: it is dropped the next time", partition=partition.name)
-        return
-    yield removed
+    wanted = f"{kind.old} AND {kind.free} AND one.confirmed IS NOT NULL"
+    for ids in _stretches(kind, table, before, wanted):
+        for place in reversed(range(0, len(ids), kind.batch)):
+            with engine().begin() as connection:
+                _settle(driver(connection).cursor(), ids[place : place + kind.batch])
+            yield 0
 
 
-def _staying(kind: Kind, partition: str, before: datetime) -> int:
-    query = f"SELECT count(*) FROM {partition} one WHERE {kind.stays}"  # noqa: S608 - our own words
+def _settle(cursor: Cursor[Any], pages: Sequence[int]) -> None:
+    query = """
+        SELECT account_id, id FROM sync_pages WHERE id = ANY(%s) AND confirmed IS NOT NULL
+        ORDER BY account_id, id FOR UPDATE SKIP LOCKED
+    """
+    found = cursor.execute(query, [list(pages)]).fetchall()
+    for account, its in groupby(found, key=itemgetter(0)):
+        settle(cursor, account, [page for _, page in its])
+
+
+def _stretches(kind: Kind, table: str, before: datetime, wanted: str) -> Iterator[list[int]]:
+    """The ids of such rows in the order of their ids, which is about that of landing, until nothing is old any more."""
+    query = f"""
+        SELECT array_agg(one.id ORDER BY one.id) FILTER (WHERE {wanted}), max(one.id), bool_or({kind.old})
+        FROM (SELECT * FROM {table} WHERE id > %(after)s ORDER BY id LIMIT %(most)s) one
+    """  # noqa: S608
+    after, old = -1, True
+    while old:
+        row = _one(query, {"before": before, "after": after, "most": STRETCH})
+        assert row is not None
+        ids, after, old = row
+        if ids:
+            yield ids
+
+
+def _one(query: str, values: dict[str, Any]) -> tuple[Any, ...] | None:
     with engine().connect() as connection:
-        row = driver(connection).execute(query, {"before": before}).fetchone()
-    assert row is not None
-    return int(row[0])
-
-
-def _tell_rows(partition: str, before: datetime) -> Iterator[int]:
-    """Write into calls what the pages of a partition confirmed, so that they can go."""
-    after: int | None = -1
-    while after is not None:
-        with engine().begin() as connection:
-            cursor = driver(connection).cursor()
-            ids, _ = _next(cursor, PAGES, partition, before, after)
-            _tell(cursor, _free(cursor, PAGES, partition, before, ids))
-            after = ids[-1] if ids else None
-        yield 0
-
-
-def _tell(cursor: Cursor[Any], pages: Sequence[int]) -> None:
-    for account, confirming in _confirming(cursor, pages).items():
-        settle(cursor, account, confirming)
+        return driver(connection).execute(query, values).fetchone()
 
 
 def _note(removed: dict[str, int]) -> None:
@@ -281,64 +328,19 @@ def _announce(kind: Kind, age: timedelta) -> datetime | None:
     return before
 
 
-def _batch(kind: Kind, table: str, before: datetime, after: int) -> tuple[int, int | None]:
-    """Remove what can go of the next rows in the order of their ids, which is about that of landing.
-
-    Returns how many went, and the last id; None: from there on nothing is old.
-    """
-    with engine().begin() as connection:
-        cursor = driver(connection).cursor()
-        ids, old = _next(cursor, kind, table, before, after)
-        free = _free(cursor, kind, table, before, ids) if old else []
-        if kind is PAGES:
-            _tell(cursor, free)
-        if free:
-            cursor.execute(f"DELETE FROM {table} WHERE id = ANY(%s)", [free])  # noqa: S608 - our own word
-            connection.execute(_REMOVED, {"kind": kind.name, "removed": len(free)})
-    return len(free), ids[-1] if old else None
-
-
-def _next(cursor: Cursor[Any], kind: Kind, table: str, before: datetime, after: int) -> tuple[list[int], int]:
-    """The next ids, and how many of them are old."""
-    query = f"SELECT one.id, {kind.old} FROM {table} one WHERE one.id > %(after)s ORDER BY one.id LIMIT %(most)s"  # noqa: S608
-    found = cursor.execute(query, {"before": before, "after": after, "most": kind.batch}).fetchall()
-    return [row[0] for row in found], sum(row[1] or False for row in found)
-
-
-def _free(cursor: Cursor[Any], kind: Kind, table: str, before: datetime, ids: Sequence[int]) -> list[int]:
-    """Those of these that can go, locked."""
-    query = f"""
-        SELECT one.id FROM {table} one WHERE one.id = ANY(%(ids)s) AND {kind.old} AND {kind.free}
-        ORDER BY one.id FOR UPDATE OF one SKIP LOCKED
-    """  # noqa: S608
-    return [row[0] for row in cursor.execute(query, {"before": before, "ids": list(ids)})]
-
-
-def _confirming(cursor: Cursor[Any], pages: Sequence[int]) -> dict[UUID, list[int]]:
-    """Account → those of these pages that confirmed calls."""
-    query = "SELECT account_id, id FROM sync_pages WHERE id = ANY(%s) AND confirmed IS NOT NULL ORDER BY account_id, id"
-    found: dict[UUID, list[int]] = {}
-    for account, page in cursor.execute(query, [list(pages)]).fetchall():
-        found.setdefault(account, []).append(page)
-    return found
-
-
-def look_ahead() -> None:
-    """See to it that partitions are there before they are needed; open an alert where one was not."""
-    kept = settings().retention
+def look_ahead(kept: Mapping[str, timedelta]) -> None:
+    """See to it that partitions are there before they are needed."""
     for kind in (PAGES, EVENTS):
-        try:
-            with engine().begin() as connection:
-                partitions.open_ahead(connection, kind.table, kept.get(kind.name))
-        except OperationalError as error:
-            if not isinstance(error.orig, LockNotAvailable):
-                raise
-    with engine().begin() as connection:
-        connection.execute(_ALONE, {"name": "calltrack strays"})
-        strays = {kind.table: partitions.strays(connection, kind.table) for kind in (PAGES, EVENTS)}
-        if any(strays.values()):
-            where = ", ".join(f"{rows:,} of {table}" for table, rows in strays.items() if rows)
-            message = f"Rows came for which no partition was there ({where}): nothing is lost, see docs/retention.md."
-            alerts.open(connection, None, alerts.STRAYS, message)
-        else:
-            alerts.close(connection, None, alerts.STRAYS)
+        with _if_free(kind.table), engine().begin() as connection:
+            partitions.open_ahead(connection, kind.table, kind.age, kept.get(kind.name))
+
+
+@contextmanager
+def _if_free(table: str) -> Iterator[None]:
+    """What needs a table for itself is left for the next time, where others use it all the time."""
+    try:
+        yield
+    except OperationalError as error:
+        if not isinstance(error.orig, LockNotAvailable | DeadlockDetected):
+            raise
+        logger.info("a table is in use: tried again later", table=table)

@@ -7,22 +7,16 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects.postgresql import JSONB
 
 revision = "016_partitions"
 down_revision = "015_retention"
 branch_labels = None
 depends_on = None
 
-SPAN = 10_000_000
+SPAN = 1_000_000_000
 TABLES = ("call_events", "sync_pages")
-#: no unique index can span partitions without their key: `sync_cursors` holds these
-UNIQUE = {"sync_pages": ("uq_sync_pages_slice_id_number", "uq_sync_pages_slice_id_cursor"), "call_events": ()}
-#: when the oldest row came
-OLDEST = {
-    "sync_pages": "SELECT least(min(fetched_at), now()) FROM {}",
-    "call_events": "SELECT least(min(created_at), now()) FROM {}",
-}
+#: of `sync_pages`: no unique index can span partitions without their key
+SLICE = {"number": ["slice_id", "number"], "cursor": ["slice_id", "cursor"]}
 
 _INDEXES = """
 SELECT index.relname AS name, pg_get_indexdef(index.oid) AS definition, con.conname AS constraint,
@@ -37,18 +31,9 @@ WHERE conrelid = CAST(:name AS regclass) AND contype = 'f'
 
 
 def upgrade() -> None:
-    op.create_table(
-        "sync_cursors",
-        sa.Column("slice_id", sa.BigInteger, sa.ForeignKey("sync_slices.id", ondelete="CASCADE"), primary_key=True),
-        sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
-        sa.Column("cursor", JSONB, nullable=False),
-        sa.UniqueConstraint("slice_id", "cursor"),
-    )
-    op.execute("""
-        INSERT INTO sync_cursors (slice_id, number, cursor)
-        SELECT page.slice_id, page.number, page.cursor FROM sync_pages page JOIN sync_runs run ON run.id = page.run_id
-        WHERE run.state <> 'completed'
-    """)
+    for name, columns in SLICE.items():
+        op.drop_constraint(f"uq_sync_pages_slice_id_{name}", "sync_pages")
+        op.create_index(f"ix_sync_pages_slice_{name}", "sync_pages", columns)
     for table in TABLES:
         _part(table)
 
@@ -56,7 +41,9 @@ def upgrade() -> None:
 def downgrade() -> None:
     for table in TABLES:
         _join(table)
-    op.drop_table("sync_cursors")
+    for name, columns in SLICE.items():
+        op.drop_index(f"ix_sync_pages_slice_{name}", "sync_pages")
+        op.create_unique_constraint(None, "sync_pages", columns)
 
 
 def _rows(query: str, **values: str) -> list[sa.RowMapping]:
@@ -75,8 +62,6 @@ def _last(table: str) -> int:
 
 def _part(table: str) -> None:
     """Make the table the first partition of one of the same name."""
-    for name in UNIQUE[table]:
-        op.drop_constraint(name, table)
     last, first = _last(table), f"{table}_00000"
     beyond = max(-(-(last + SPAN // 2) // SPAN), 1) * SPAN
     indexes, references = _rows(_INDEXES, name=table), _rows(_REFERENCES, name=table)
@@ -93,10 +78,6 @@ def _part(table: str) -> None:
     op.execute(f"CREATE TABLE {table}_default PARTITION OF {table} DEFAULT")
     following = f"{table}_{beyond // SPAN:05d}"
     op.execute(f"CREATE TABLE {following} PARTITION OF {table} FOR VALUES FROM ({beyond}) TO ({beyond + SPAN})")
-    op.execute(
-        f"DO $$ BEGIN EXECUTE format('COMMENT ON TABLE {first} IS %L', 'began ' || "
-        f"to_char(({OLDEST[table].format(first)}) AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"+00:00\"')); END $$"
-    )
     _go_on(table, last)
 
 
@@ -110,9 +91,6 @@ def _join(table: str) -> None:
     op.execute(f"DROP TABLE {table}")
     op.execute(f"ALTER TABLE {whole} RENAME TO {table}")
     _dress(table, indexes, references)
-    if table == "sync_pages":
-        op.create_unique_constraint(None, table, ["slice_id", "number"])
-        op.create_unique_constraint(None, table, ["slice_id", "cursor"])
     _go_on(table, last)
 
 

@@ -1,17 +1,19 @@
 """The change log and raw pages in partitions: made ahead, begun in time, dropped as a whole while others work."""
 
 import threading
-from datetime import timedelta
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from calltrack.db import migrate, partitions
 from calltrack.sync import retention
 from tests.integration.test_migrations import empty  # noqa: F401 - a fixture
-from tests.integration.test_retention import DAY, account_id, age, count, pending, remove  # noqa: F401
+from tests.integration.test_retention import DAY, account_id, age, count, remove
 
-TABLES = partitions.TABLES
+TABLES, SPAN = partitions.TABLES, partitions.SPAN
+AGES = {"sync_pages": "fetched_at", "call_events": "created_at"}
 
 
 @pytest.fixture
@@ -22,32 +24,26 @@ def world(system):
     with made.engine.begin() as connection:
         for table in TABLES:
             connection.execute(text(f"TRUNCATE {table}"))
-            first, *rest = partitions.partitions(connection, table)
-            for one in [first, *rest]:
+            for one in partitions.partitions(connection, table):
                 connection.execute(text(f"DROP TABLE {one.name}"))
-            span = partitions.SPAN
-            for place, edge in enumerate(("MINVALUE", str(span))):
-                bounds = f"FROM ({edge}) TO ({(place + 1) * span})"
+            for place, edge in enumerate(("MINVALUE", str(SPAN))):
+                bounds = f"FROM ({edge}) TO ({(place + 1) * SPAN})"
                 connection.execute(text(f"CREATE TABLE {table}_{place:05d} PARTITION OF {table} FOR VALUES {bounds}"))
-            connection.execute(text(f"COMMENT ON TABLE {table}_00000 IS 'began {'2026-01-01T00:00:00+00:00'}'"))
 
 
-def there(world, table):
+def names(world, table="call_events"):
     with world.engine.connect() as connection:
-        return partitions.partitions(connection, table)
+        return [one.name for one in partitions.partitions(connection, table)]
 
 
-def ahead(world, table, kept=90):
+def ahead(world, table="call_events", kept=90):
     with world.engine.begin() as connection:
-        partitions.open_ahead(connection, table, DAY * kept if kept else None)
+        partitions.open_ahead(connection, table, AGES[table], DAY * kept if kept else None)
 
 
-def began(world, partition, days):
-    world.execute(f"COMMENT ON TABLE {partition} IS 'began {moment(world, days)}'")
-
-
-def moment(world, days):
-    return world.one("SELECT now() - :age AS at", age=timedelta(days=days))["at"].isoformat()
+def last(world, table="call_events"):
+    with world.engine.connect() as connection:
+        return partitions.last_id(connection, table)
 
 
 def insert(world, table="call_events"):
@@ -56,63 +52,78 @@ def insert(world, table="call_events"):
         return connection.execute(text(f"{query} id, tableoid::regclass::text"), {"a": account_id(world)}).one()
 
 
-def next_partition(world, table):
-    """Let the time of the open partition be over."""
-    current = [one for one in there(world, table) if one.began][-1]
-    began(world, current.name, 365)
-    ahead(world, table)
+def grow_old(world, *tables, days=100):
+    """Let all that is there have come long ago, and the time of the open partitions be over."""
+    age(world, days)
+    for table in tables:
+        ahead(world, table)
 
 
-def test_a_partition_is_there_before_it_is_begun(world):
+def test_the_next_partition_is_begun_when_the_open_one_s_time_is_over(world):
     world.sync("retreaver")
-    began(world, "call_events_00000", 3)
-    ahead(world, "call_events")
-    assert [bool(one.began) for one in there(world, "call_events")] == [True, False]  # not yet: a piece is 7.5 days
-    began(world, "call_events_00000", 8)
-    ahead(world, "call_events")
-    ahead(world, "call_events")
-    assert [bool(one.began) for one in there(world, "call_events")] == [True, True]
-    assert insert(world) == (partitions.SPAN, "call_events_00001")
-    ahead(world, "call_events")
-    assert [bool(one.began) for one in there(world, "call_events")] == [True, True, False]
+    age(world, 3)
+    ahead(world)
+    assert last(world) < SPAN  # not yet: a piece is 7.5 days
+    age(world, 5)
+    for _ in range(2):
+        ahead(world)
+    assert insert(world) == (SPAN, "call_events_00001")
+    ahead(world)
+    assert names(world) == ["call_events_00000", "call_events_00001", "call_events_00002"]
+    assert insert(world).id == SPAN + 1
 
 
 def test_without_a_setting_one_partition_takes_all(world):
     world.sync("retreaver")
-    began(world, "call_events_00000", 1000)
+    age(world, 1000)
     for _ in range(2):
-        ahead(world, "call_events", None)
-    assert [bool(one.began) for one in there(world, "call_events")] == [True, False]
+        ahead(world, kept=None)
+    assert insert(world).tableoid == "call_events_00000"
+    assert len(names(world)) == 2
 
 
 def test_an_empty_partition_goes_on(world):
     """Nothing happened for long: that is no reason for more partitions."""
-    began(world, "call_events_00000", 1000)
-    ahead(world, "call_events")
-    ahead(world, "call_events")
-    assert len(there(world, "call_events")) == 2
+    for _ in range(3):
+        ahead(world)
+    assert insert(world).tableoid == "call_events_00000"
+    assert len(names(world)) == 2
 
 
 def test_ids_grow_into_the_next_partition_by_themselves(world):
-    world.execute(f"SELECT setval('call_events_id_seq', {partitions.SPAN - 1})")
-    assert insert(world) == (partitions.SPAN, "call_events_00001")  # nobody had moved anything
-    ahead(world, "call_events")
-    assert [bool(one.began) for one in there(world, "call_events")] == [True, True, False]
+    world.execute(f"SELECT setval('call_events_id_seq', {SPAN - 1})")
+    assert insert(world) == (SPAN, "call_events_00001")  # nobody had moved anything
+    ahead(world)
+    assert names(world)[2:] == ["call_events_00002"]
 
 
-def test_what_no_partition_takes_is_kept_and_told(world):
-    world.execute(f"SELECT setval('call_events_id_seq', {7 * partitions.SPAN})")
+def test_what_no_partition_takes_is_kept_and_goes_with_age(world):
+    world.execute(f"SELECT setval('call_events_id_seq', {7 * SPAN})")
     assert insert(world).tableoid == "call_events_default"
-    retention.look_ahead()
-    retention.look_ahead()
-    (alert,) = world.rows("SELECT kind, message FROM alerts WHERE closed_at IS NULL")
-    assert alert["kind"] == "rows_outside_partitions"
-    assert "1 of call_events" in alert["message"]
-    world.execute("UPDATE call_events SET created_at = created_at - interval '100 days'")
-    assert remove(events=90) == {"events": 1}
-    retention.look_ahead()
-    assert world.rows("SELECT kind FROM alerts WHERE closed_at IS NULL") == []
-    assert count(world, "call_events_default") == 0
+    retention.look_ahead({})
+    assert names(world)[2:] == ["call_events_00008"]  # beyond what strayed
+    assert insert(world).tableoid == "call_events_default"
+    age(world)
+    assert remove(events=90) == {"events": 2}
+
+
+def test_two_at_once_open_one_partition(world):
+    """The one that waits for the other finds nothing to do."""
+    world.execute(f"SELECT setval('call_events_id_seq', {SPAN})")
+    faults = at_once(4, lambda: ahead(world))
+    assert [fault for fault in faults if not isinstance(fault, OperationalError)] == []
+    assert names(world)[2:] == ["call_events_00002"]
+
+
+def test_a_partition_of_a_table_in_use_is_opened_the_next_time(world):
+    """Who wants a partition gives up, and no insert fails for it."""
+    world.execute(f"SELECT setval('call_events_id_seq', {SPAN})")
+    with world.engine.begin() as writer:
+        writer.execute(text("LOCK TABLE call_events IN ROW EXCLUSIVE MODE"))
+        retention.look_ahead({})
+        assert len(names(world)) == 2
+    retention.look_ahead({})
+    assert len(names(world)) == 3
 
 
 def test_an_old_partition_goes_as_a_whole_and_leaves_what_is_needed(world):
@@ -122,28 +133,59 @@ def test_an_old_partition_goes_as_a_whole_and_leaves_what_is_needed(world):
     held = count(world, "sync_pages WHERE provider = 'convoso'")
     gone = count(world, "sync_pages") - held
     calls = world.rows("SELECT * FROM calls ORDER BY id")
-    age(world)
-    next_partition(world, "sync_pages")
-    began(world, "sync_pages_00001", 95)
+    kept = world.rows("SELECT * FROM sync_pages WHERE provider = 'convoso' ORDER BY id")
+    grow_old(world, "sync_pages", days=95)
     assert remove(pages=90) == {"pages": gone}
-    assert there(world, "sync_pages")[0].name == "sync_pages_00001"
-    assert (count(world, "sync_pages"), count(world, "sync_pages_default")) == (held, held)
+    assert names(world, "sync_pages")[0] == "sync_pages_00001"
+    assert count(world, "sync_pages_default") == held
+    assert [row["body"] for row in world.rows(f"SELECT body FROM sync_pages WHERE id < {SPAN} ORDER BY id")] == [
+        row["body"] for row in kept
+    ]
     assert world.rows("SELECT * FROM calls ORDER BY id") == calls
     world.execute("UPDATE sync_runs SET state = 'completed'")
     assert remove(pages=90) == {"pages": held}
-    retention.look_ahead()
-    assert world.rows("SELECT kind FROM alerts WHERE closed_at IS NULL") == []  # what was moved was no stray
     assert world.sync("retreaver")["unchanged"] == 60
 
 
-def test_rows_wait_for_their_partition_s_end(world):
-    """Removing them one by one before it is dropped would be twice the work."""
+def test_where_too_much_stays_rows_go_one_by_one(world, monkeypatch):
     world.sync("retreaver")
-    next_partition(world, "call_events")
-    began(world, "call_events_00001", 85)  # so the first one was closed then
-    age(world)
-    world.execute("UPDATE call_events SET created_at = created_at + interval '8 days'")  # 92 days old, of 90
-    assert remove(events=90) == {}
+    world.sync("convoso")
+    world.execute("UPDATE sync_runs SET state = 'failed' WHERE provider = 'convoso'")
+    held = count(world, "sync_pages WHERE provider = 'convoso'")
+    gone = count(world, "sync_pages") - held
+    grow_old(world, "sync_pages")
+    monkeypatch.setattr(retention, "MOST_MOVED", 0)
+    assert remove(pages=90) == {"pages": gone}
+    assert count(world, "sync_pages_00000") == held
+
+
+def test_rows_wait_for_their_partition_s_end(world):
+    """Removing them one by one before it is dropped would be twice the work. By hand, all that can go goes."""
+    world.sync("retreaver")
+    age(world, 92)
+    insert(world)
+    kept = {"events": 90 * DAY}
+    assert retention.remove(kept, seconds=60) == ({}, True)
+    world.execute("UPDATE call_events SET created_at = created_at - interval '10 days'")  # by more than a piece
+    assert retention.remove(kept, seconds=60)[0] == {"events": 60}
+    age(world, 92)
+    assert remove(events=90) == {"events": 1}
+
+
+def test_what_waits_longer_than_one_message_lasts_is_told_in_several(world, monkeypatch):
+    """What was done before counts: otherwise a large partition would never be done."""
+    for _ in range(2):
+        world.sync("convoso")
+    monkeypatch.setattr(retention, "PAGES", replace(retention.PAGES, batch=1))
+    monkeypatch.setitem(retention.KINDS, "pages", retention.PAGES)
+    grow_old(world, "sync_pages")
+    done, messages = False, 0
+    while not done:
+        _, done = retention.remove({"pages": 90 * DAY}, seconds=0)
+        messages += 1
+        assert messages < 100
+    assert messages > 2
+    assert names(world, "sync_pages")[0] == "sync_pages_00001"
 
 
 def test_what_pages_of_a_dropped_partition_confirmed_is_told(world):
@@ -158,9 +200,9 @@ def test_what_pages_of_a_dropped_partition_confirmed_is_told(world):
         " FROM jsonb_array_elements(observations) one)",
         us=100 * 86_400_000_000,
     )
-    next_partition(world, "sync_pages")
-    began(world, "sync_pages_00001", 94)
+    ahead(world, "sync_pages")
     assert remove(pages=90)["pages"] > 0
+    assert names(world, "sync_pages")[0] == "sync_pages_00001"
     seen = world.rows("SELECT observations FROM calls WHERE provider = 'convoso' ORDER BY id")
     days = {
         round((a["observations"][0][1] - b["observations"][0][1]) / 86_400_000_000)
@@ -172,10 +214,7 @@ def test_what_pages_of_a_dropped_partition_confirmed_is_told(world):
 def test_partitions_are_dropped_while_workers_work(world):
     world.sync("retreaver")
     world.sync("convoso")
-    age(world)
-    for table in TABLES:
-        next_partition(world, table)
-        began(world, f"{table}_00001", 95)
+    grow_old(world, *TABLES)
     faults = []
 
     def work():
@@ -195,16 +234,13 @@ def test_partitions_are_dropped_while_workers_work(world):
     worker.join()
     remove(pages=90, events=90)
     assert faults == []
-    assert all(there(world, table)[0].name == f"{table}_00001" for table in TABLES)
+    assert all(names(world, table)[0] == f"{table}_00001" for table in TABLES)
     world.assert_complete("retreaver")
 
 
-def test_a_table_in_use_is_left_for_the_next_time(world, monkeypatch):
+def test_a_table_in_use_is_left_for_the_next_time(world):
     world.sync("retreaver")
-    age(world)
-    next_partition(world, "call_events")
-    began(world, "call_events_00001", 95)
-    monkeypatch.setattr(partitions, "LOCK_WAIT", "50ms")
+    grow_old(world, "call_events")
     with world.engine.connect() as reader:
         reader.execute(text("SELECT FROM call_events LIMIT 1"))
         assert remove(events=90) == {}
@@ -220,18 +256,14 @@ def test_data_goes_through_the_step_and_back(empty):  # noqa: F811
     assert rows(empty) == before
     migrate.check(empty)
     with empty.begin() as connection:
-        assert [one.name for one in partitions.partitions(connection, "sync_pages")] == [
-            "sync_pages_00000",
-            "sync_pages_00001",
-        ]
-        # of the run that is under way the places are known, so that a page cannot come twice
-        assert connection.execute(text("SELECT slice_id, number FROM sync_cursors")).all() == [(1, 2)]
+        found = [one.name for one in partitions.partitions(connection, "sync_pages")]
+        assert found == ["sync_pages_00000", "sync_pages_00001"]
         added = (
             "INSERT INTO call_events (call_id, account_id, event) SELECT call_id, account_id, event FROM call_events"
         )
         assert connection.execute(text(f"{added} RETURNING id")).scalars().all() == [4, 5]  # ids go on
         connection.execute(text("DELETE FROM call_events WHERE id > 3"))
-        stray = "INSERT INTO call_events (id, call_id, account_id, event) SELECT 990000000, call_id, account_id, 'x'"
+        stray = "INSERT INTO call_events (id, call_id, account_id, event) SELECT 99000000000, call_id, account_id, 'x'"
         connection.execute(text(f"{stray} FROM call_events LIMIT 1"))
     migrate.downgrade(empty, "015_retention")
     with empty.begin() as connection:
@@ -239,6 +271,24 @@ def test_data_goes_through_the_step_and_back(empty):  # noqa: F811
     assert rows(empty) == before
     migrate.upgrade(empty)
     assert rows(empty) == before
+
+
+def at_once(number, work):
+    """What went wrong when so many did this at once."""
+    faults = []
+
+    def one():
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 - told to the caller
+            faults.append(error)
+
+    threads = [threading.Thread(target=one) for _ in range(number)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return faults
 
 
 def rows(engine):

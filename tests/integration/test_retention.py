@@ -9,12 +9,11 @@ from click.testing import CliRunner
 from calltrack.cli import calltrack
 from calltrack.db.session import driver
 from calltrack.errors import FixConfiguration
-from calltrack.sync import deliveries, explain, operations, pull, remap, retention, runs
+from calltrack.sync import deliveries, explain, modes, operations, pull, remap, retention, runs
 from calltrack.sync.inbox import Delivery, land
 from tests.integration.test_remap import use
 
 DAY = timedelta(days=1)
-LONG_AGO = "interval '100 days'"
 
 
 @pytest.fixture
@@ -40,13 +39,14 @@ def deliver(world, provider="retreaver", event="completed", **fields):
         return land(driver(connection), delivery).id
 
 
-def age(world):
-    """Let all that is there have been landed long ago."""
-    world.execute(f"UPDATE sync_pages SET fetched_at = fetched_at - {LONG_AGO}, stored_at = stored_at - {LONG_AGO}")
+def age(world, days=100):
+    """Let all that is there have been landed so much earlier."""
+    values = {"age": days * DAY}
+    world.execute("UPDATE sync_pages SET fetched_at = fetched_at - :age, stored_at = stored_at - :age", **values)
     world.execute(
-        f"UPDATE webhook_logs SET received_at = received_at - {LONG_AGO}, processed_at = processed_at - {LONG_AGO}"
+        "UPDATE webhook_logs SET received_at = received_at - :age, processed_at = processed_at - :age", **values
     )
-    world.execute(f"UPDATE call_events SET created_at = created_at - {LONG_AGO}")
+    world.execute("UPDATE call_events SET created_at = created_at - :age", **values)
 
 
 def count(world, table):
@@ -90,7 +90,7 @@ def test_what_is_not_done_stays_however_old(world):
     pages = count(world, "sync_pages")
     age(world)
     found = retention.look({"pages": DAY, "deliveries": DAY})
-    assert [(one.removed, one.held) for one in found] == [(0, pages - pending(world)), (0, 2)]
+    assert [(one.removable, one.held) for one in found] == [(0, pages - pending(world)), (0, 2)]
     assert remove(pages=1, deliveries=1) == {}
     assert count(world, "sync_pages") == pages
     assert [row["id"] for row in world.rows("SELECT id FROM webhook_logs ORDER BY id")] == [waiting, failed]
@@ -117,6 +117,34 @@ def test_what_shadow_mode_landed_stays(world):
     world.sync("retreaver")
     age(world)
     assert remove(pages=1, deliveries=1) == {}
+
+
+def test_what_shadow_mode_landed_stays_until_it_has_become_calls(world):
+    """Going live, a remap brings it to the calls; if that fails, it must find all of it the next time."""
+    world.execute("UPDATE provider_configs SET mode = 'shadow', shadow_since = now() - interval '1 year'")
+    world.sync("retreaver")
+    age(world)
+    with world.engine.begin() as connection:
+        operation = modes.set_mode(connection, account_id(world), "live", None)
+    assert remove(pages=1) == {}
+    world.execute("UPDATE operations SET state = 'failed' WHERE id = :id", id=operation)
+    assert remove(pages=1) == {}
+    assert finish(begin(world, apply=True)).state == "completed"
+    world.assert_complete("retreaver")
+    assert remove(pages=1)["pages"] > 0
+
+
+def test_a_record_that_is_rejected_anew_stands_for_the_delivery_that_is_there(world):
+    """Tried again, it is as trustworthy as that one was: the first one is gone."""
+    for _ in range(2):
+        deliver(world, caller_number="no id")
+        deliveries.process("retreaver")
+        latest = world.one("SELECT id, delivery_id FROM rejected_records")
+        assert world.one("SELECT id FROM webhook_logs")["id"] == latest["delivery_id"]
+        world.execute("UPDATE rejected_records SET resolved_at = now()")
+        age(world)
+        assert remove(deliveries=1) == {"deliveries": 1}
+    assert count(world, "rejected_records") == 1
 
 
 @pytest.mark.parametrize("removed", [False, True])

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import groupby
+from itertools import groupby, zip_longest
 from operator import itemgetter
 from typing import Any
 
@@ -206,30 +206,27 @@ def _of_kind(kind: Kind, before: datetime, overdue: datetime) -> Iterator[int]:
         yield from _row_by_row(kind, kind.table, before)
         return
     with engine().connect() as connection:
-        last, there = partitions.last_id(connection, kind.table), partitions.partitions(connection, kind.table)
-    for one in there:
-        closed = one.beyond <= last + 1
-        if closed and _older(kind, one.name, "DESC", before, empty=True):
-            yield from _whole(kind, one.name, before)
-        elif _older(kind, one.name, "ASC", overdue, empty=False):  # it holds more than its time
-            yield from _row_by_row(kind, one.name, before)
+        there = [one.name for one in partitions.partitions(connection, kind.table)]
+    for name, following in zip_longest(there, there[1:]):
+        if following is not None and _begins_before(kind, following, before):
+            yield from _whole(kind, name, before)
+        elif _begins_before(kind, name, overdue):  # it holds more than its time
+            yield from _row_by_row(kind, name, before)
     yield from _row_by_row(kind, partitions.default(kind.table), before)
 
 
-def _older(kind: Kind, partition: str, order: str, than: datetime, *, empty: bool) -> bool:
-    """Whether the partition's first row ("ASC"), or its last one ("DESC"), is older than this; `empty`: without any."""
-    query = f"""
-        SELECT {kind.old} FROM {partition} one WHERE one.{kind.age} IS NOT NULL ORDER BY id {order} LIMIT 1
-    """  # noqa: S608 - our own words
-    row = _one(query, {"before": than})
-    return bool(row[0]) if row else empty
+def _begins_before(kind: Kind, partition: str, moment: datetime) -> bool:
+    """Whether the partition's first row came before this. An empty one has not begun."""
+    query = f"SELECT {kind.old} FROM {partition} one WHERE one.{kind.age} IS NOT NULL ORDER BY id LIMIT 1"  # noqa: S608
+    row = _one(query, {"before": moment})
+    return row is not None and bool(row[0])
 
 
 def _whole(kind: Kind, partition: str, before: datetime) -> Iterator[int]:
-    """Drop a partition in which all is old. The few rows that something needs go to the default one.
+    """Drop a partition whose successor began before all that is kept. The few rows that something needs stay.
 
-    Which they are is looked up before: a row that was free stays so, and what has been written down for a day at least
-    has no writer left.
+    Which they are is looked up before: a row that is free stays so, and ids of a partition that was closed a day ago
+    or earlier are in nobody's hands any more.
     """
     yield from _tell(kind, partition, before)
     stays = f"SELECT one.id FROM {partition} one WHERE ({kind.goes}) IS NOT TRUE LIMIT %(most)s"  # noqa: S608

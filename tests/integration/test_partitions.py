@@ -52,11 +52,24 @@ def insert(world, table="call_events"):
         return connection.execute(text(f"{query} id, tableoid::regclass::text"), {"a": account_id(world)}).one()
 
 
-def grow_old(world, *tables, days=100):
-    """Let all that is there have come long ago, and the time of the open partitions be over."""
-    age(world, days)
+def grow_old(world, *tables):
+    """Let all that is there have come 100 days ago, and the next partitions have begun 95 days ago."""
+    age(world)
     for table in tables:
         ahead(world, table)
+        if table == "sync_pages":
+            world.execute(
+                "INSERT INTO sync_pages (run_id, slice_id, account_id, provider, number, cursor, state)"
+                " SELECT run_id, slice_id, account_id, provider, 1000, '{}', 'stored' FROM sync_pages LIMIT 1"
+            )
+        else:
+            insert(world)
+        world.execute(f"UPDATE {table} SET {AGES[table]} = now() - interval '95 days' WHERE id >= {SPAN}")
+
+
+def housekeep(**kept):
+    """As the running system does it."""
+    return retention.remove({kind: days * DAY for kind, days in kept.items()}, seconds=60)[0]
 
 
 def test_the_next_partition_is_begun_when_the_open_one_s_time_is_over(world):
@@ -134,8 +147,8 @@ def test_an_old_partition_goes_as_a_whole_and_leaves_what_is_needed(world):
     gone = count(world, "sync_pages") - held
     calls = world.rows("SELECT * FROM calls ORDER BY id")
     kept = world.rows("SELECT * FROM sync_pages WHERE provider = 'convoso' ORDER BY id")
-    grow_old(world, "sync_pages", days=95)
-    assert remove(pages=90) == {"pages": gone}
+    grow_old(world, "sync_pages")
+    assert housekeep(pages=90) == {"pages": gone}
     assert names(world, "sync_pages")[0] == "sync_pages_00001"
     assert count(world, "sync_pages_default") == held
     assert [row["body"] for row in world.rows(f"SELECT body FROM sync_pages WHERE id < {SPAN} ORDER BY id")] == [
@@ -143,7 +156,7 @@ def test_an_old_partition_goes_as_a_whole_and_leaves_what_is_needed(world):
     ]
     assert world.rows("SELECT * FROM calls ORDER BY id") == calls
     world.execute("UPDATE sync_runs SET state = 'completed'")
-    assert remove(pages=90) == {"pages": held}
+    assert housekeep(pages=90) == {"pages": held}
     assert world.sync("retreaver")["unchanged"] == 60
 
 
@@ -155,7 +168,7 @@ def test_where_too_much_stays_rows_go_one_by_one(world, monkeypatch):
     gone = count(world, "sync_pages") - held
     grow_old(world, "sync_pages")
     monkeypatch.setattr(retention, "MOST_MOVED", 0)
-    assert remove(pages=90) == {"pages": gone}
+    assert housekeep(pages=90) == {"pages": gone}
     assert count(world, "sync_pages_00000") == held
 
 
@@ -193,15 +206,14 @@ def test_what_pages_of_a_dropped_partition_confirmed_is_told(world):
         world.sync("convoso")
     assert count(world, "sync_pages WHERE confirmed IS NOT NULL")
     stamps = world.rows("SELECT observations FROM calls WHERE provider = 'convoso' ORDER BY id")
-    age(world)
+    grow_old(world, "sync_pages")
     world.execute("UPDATE sync_pages SET fetched_at = now() - interval '95 days' WHERE confirmed IS NOT NULL")
     world.execute(  # as if all had been landed 100 days ago
         "UPDATE calls SET observations = (SELECT jsonb_agg(jsonb_set(one, '{1}', to_jsonb((one ->> 1)::bigint - :us)))"
         " FROM jsonb_array_elements(observations) one)",
         us=100 * 86_400_000_000,
     )
-    ahead(world, "sync_pages")
-    assert remove(pages=90)["pages"] > 0
+    assert housekeep(pages=90)["pages"] > 0
     assert names(world, "sync_pages")[0] == "sync_pages_00001"
     seen = world.rows("SELECT observations FROM calls WHERE provider = 'convoso' ORDER BY id")
     days = {
@@ -229,10 +241,10 @@ def test_partitions_are_dropped_while_workers_work(world):
     worker.start()
     removed = {}
     while worker.is_alive():
-        for kind, rows in remove(pages=90, events=90).items():
+        for kind, rows in housekeep(pages=90, events=90).items():
             removed[kind] = removed.get(kind, 0) + rows
     worker.join()
-    remove(pages=90, events=90)
+    housekeep(pages=90, events=90)
     assert faults == []
     assert all(names(world, table)[0] == f"{table}_00001" for table in TABLES)
     world.assert_complete("retreaver")
@@ -243,8 +255,8 @@ def test_a_table_in_use_is_left_for_the_next_time(world):
     grow_old(world, "call_events")
     with world.engine.connect() as reader:
         reader.execute(text("SELECT FROM call_events LIMIT 1"))
-        assert remove(events=90) == {}
-    assert remove(events=90) == {"events": 60}
+        assert housekeep(events=90) == {}
+    assert housekeep(events=90) == {"events": 60}
 
 
 def test_data_goes_through_the_step_and_back(empty):  # noqa: F811

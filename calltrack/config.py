@@ -34,6 +34,13 @@ LAST_PORT = 65535
 OFF = "off"
 #: CALLTRACK_RECHECK_AFTER
 RECHECK_AFTER = "1h,6h,1d,3d,7d,30d"
+#: what may be removed when it is old → the setting that says when
+RETENTION = {
+    "pages": "CALLTRACK_RETENTION_PAGES",
+    "deliveries": "CALLTRACK_RETENTION_DELIVERIES",
+    "events": "CALLTRACK_RETENTION_EVENTS",
+}
+SHORTEST_RETENTION = timedelta(days=1)
 SPAN = re.compile(r"(\d{1,7})([smhd])")
 #: in seconds
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -63,6 +70,8 @@ class Settings:
     spool_limit: int
     #: how long after its end a bucket of the ledger is checked again, shortest first
     recheck_after: tuple[timedelta, ...]
+    #: "pages", "deliveries", "events" → how long they are kept; what is not there is kept for ever
+    retention: Mapping[str, timedelta]
     #: proxies whose `X-Forwarded-For` is believed
     trusted_proxies: tuple[Network, ...]
     #: "json", "console", or "": by where the log goes
@@ -90,6 +99,7 @@ class Settings:
             "CALLTRACK_SPOOL_DIR": str(self.spool_dir or OFF),
             "CALLTRACK_SPOOL_LIMIT": str(self.spool_limit),
             "CALLTRACK_RECHECK_AFTER": ",".join(f"{after.total_seconds():.0f}s" for after in self.recheck_after),
+            **{name: _days(self.retention.get(kind)) for kind, name in RETENTION.items()},
             "CALLTRACK_TRUSTED_PROXIES": ",".join(map(str, self.trusted_proxies)),
         }
 
@@ -132,6 +142,7 @@ def resolve(env: Mapping[str, str]) -> Settings:
         spool_dir=_spool_dir(env, home),
         spool_limit=_spool_limit(env, faults),
         recheck_after=_recheck_after(env, faults),
+        retention=_retention(env, faults),
         trusted_proxies=_trusted_proxies(env, faults),
         log_format=_log_format(env, faults),
         environ=env,
@@ -242,6 +253,25 @@ def _recheck_after(env: Mapping[str, str], faults: list[str]) -> tuple[timedelta
     if not all(found):
         faults.append(f"CALLTRACK_RECHECK_AFTER must be a list of times, as {RECHECK_AFTER}.")
     return tuple(sorted(timedelta(seconds=int(one[1]) * UNITS[one[2]]) for one in found if one))
+
+
+def _retention(env: Mapping[str, str], faults: list[str]) -> dict[str, timedelta]:
+    """`90d` each. What has no setting is kept."""
+    found = {}
+    for kind, name in RETENTION.items():
+        text = env.get(name, "").strip().lower()
+        if not text:
+            continue
+        match = SPAN.fullmatch(text)
+        kept = timedelta(seconds=int(match[1]) * UNITS[match[2]]) if match else timedelta(0)
+        if kept < SHORTEST_RETENTION:
+            faults.append(f"{name} must be a time of a day or more, as 90d, not {text!r}.")
+        found[kind] = kept
+    return found
+
+
+def _days(span: timedelta | None) -> str:
+    return f"{span.total_seconds():.0f}s" if span else ""
 
 
 def _trusted_proxies(env: Mapping[str, str], faults: list[str]) -> tuple[Network, ...]:

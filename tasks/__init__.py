@@ -29,6 +29,7 @@ from tasks.recovery import (
     replay_webhooks,
     retry_rejects,
 )
+from tasks.retention import remove_old
 from tasks.sync import cancel_run, fetch_page, resume_run, store_page, sync_account
 from tasks.tick import tick
 
@@ -51,6 +52,7 @@ __all__ = [
     "register_webhook",
     "release_number",
     "remap_account",
+    "remove_old",
     "remove_webhook",
     "replay_webhooks",
     "resume_run",

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from calltrack.config import settings
 from calltrack.db import audit
-from calltrack.sync import arrivals, rejected, schedule, spool, sweep
+from calltrack.seldom import Seldom
+from calltrack.sync import arrivals, rejected, retention, schedule, spool, sweep
 from calltrack.sync.hints import Hint, Step
 from calltrack.sync.ledger import buckets
 from tasks.app import app
 from tasks.hints import send
+from tasks.retention import remove_old
+
+#: how often it is looked for what is old
+_HOUSEKEEPING = Seldom(600.0)
+_AHEAD = Seldom(60.0)
 
 
 @app.task(name="calltrack.tick")
@@ -20,3 +27,7 @@ def tick() -> None:
     arrivals.watch()
     for provider in spool.drain_here():
         send([Hint(Step.DELIVERIES, provider)])
+    if _AHEAD.due("partitions"):
+        retention.look_ahead(settings().retention)
+    if settings().retention and _HOUSEKEEPING.due("retention"):
+        remove_old.apply_async()

@@ -30,6 +30,7 @@ COMMANDS = {
     "remap": ("remap", "Map anew what was landed, after a mapper was mended."),
     "shadow": ("shadow", "Compare what shadow mode, or a candidate mapper, makes of calls with what is stored."),
     "explain": ("explain", "Why a call is as it is, or is not there."),
+    "retention": ("retention", "Remove raw pages, deliveries and changes that are old."),
     "rejects": ("rejects", "List records that could not become calls, and try them again."),
     "recover": ("recover", "Fetch what webhooks missed."),
     "operations": ("operations", "List, show, resume and cancel replays, retries and remaps."),

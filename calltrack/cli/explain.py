@@ -56,3 +56,6 @@ def _tell(one: Explanation) -> None:
             did = " ".join(filter(None, (seen.event, ", ".join(seen.changed)))) or seen.note or "nothing new"
             table.add_row(f"{seen.at:%Y-%m-%d %H:%M:%S}", seen.door, did)
         console.print(table)
+    for kind, since in sorted(one.kept_since.items()):
+        what = "changes" if kind == "events" else kind
+        console.print(f"  Older {what} than {since:%Y-%m-%d %H:%M} UTC are no longer kept.", soft_wrap=True)

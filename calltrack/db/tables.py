@@ -298,13 +298,14 @@ sync_pages = Table(
     #: the calls that it holds, and as which records, where that tells all of it: 32 bytes each (`calltrack.sync.again`)
     Column("held", LargeBinary),
     Column("mapper_version", Integer),
-    UniqueConstraint("slice_id", "number"),
-    #: a cursor that comes again would read for ever
-    UniqueConstraint("slice_id", "cursor"),
+    #: no index over partitions can be unique in these: pages of a slice are opened one after the other
+    Index("ix_sync_pages_slice_number", "slice_id", "number"),
+    Index("ix_sync_pages_slice_cursor", "slice_id", "cursor"),
     Index("ix_sync_pages_run_unstored", "run_id", postgresql_where=text("state <> 'stored'")),
     Index("ix_sync_pages_waiting", "next_attempt_at", postgresql_where=text("state IN ('pending', 'fetched')")),
     Index("ix_sync_pages_account_fetched", "account_id", "fetched_at"),
     Index("ix_sync_pages_account_body", "account_id", "body_digest", postgresql_where=text("held IS NOT NULL")),
+    postgresql_partition_by="RANGE (id)",  # see `calltrack.db.partitions`
 )
 
 #: What the spec calls the sync status: one row per account.
@@ -363,6 +364,19 @@ call_events = Table(
     Column("delivery_id", BigInteger),
     moment("created_at", now=True),
     Index("ix_call_events_call_id", "call_id"),
+    postgresql_partition_by="RANGE (id)",  # see `calltrack.db.partitions`
+)
+
+#: What was removed because it was old (`calltrack.sync.retention`).
+retention = Table(
+    "retention",
+    metadata,
+    #: "pages", "deliveries" or "events"
+    Column("kind", Text, primary_key=True),
+    #: everything landed, or written, from then on is kept; what is older may be gone
+    Column("kept_since", DateTime(timezone=True), nullable=False),
+    count("removed"),
+    moment("removed_at"),
 )
 
 #: Phone numbers that a provider tracks calls by.

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, RowMapping, text
 from calltrack import registry
 from calltrack.errors import CalltrackError, NotACall
 from calltrack.model import Observation, call_id
+from calltrack.sync import retention
 from calltrack.sync.merge import load_stamps
 from calltrack.sync.reading import SHADOW, read_delivery, read_page
 
@@ -87,6 +88,8 @@ class Explanation:
     seen: list[Seen] = field(default_factory=list)
     #: where there is no row: sentences that say why
     absent_because: list[str] = field(default_factory=list)
+    #: "pages", "deliveries", "events" → since when they are kept: older ones may have told of it too
+    kept_since: dict[str, datetime] = field(default_factory=dict)
 
 
 def explain(connection: Connection, wanted: str, provider: str | None = None) -> list[Explanation]:
@@ -104,6 +107,7 @@ def _explained(connection: Connection, account: RowMapping, wanted: str) -> Expl
     external_id = row["external_id"] if row else wanted
     key = call_id(account["id"], external_id)
     told = Explanation(f"{account['provider']}/{account['name']}", external_id, key, dict(row) if row else None)
+    told.kept_since = retention.kept_since(connection)
     changes = list(connection.execute(_CHANGES, {"id": key}).mappings())
     told.seen = sorted(_seen(connection, account, told, changes), key=lambda seen: seen.at)
     if row:
@@ -215,5 +219,5 @@ def _absence(connection: Connection, account: RowMapping, told: Explanation) -> 
         )
         yield (
             f"The provider's list up to {account['synced_until']:%Y-%m-%d %H:%M} UTC has been read{full}: "
-            "it was on no page, and in no delivery."
+            f"it was on no page, and in no delivery{' that is still kept' if told.kept_since else ''}."
         )

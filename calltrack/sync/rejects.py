@@ -15,7 +15,9 @@ _KEEP = """
 INSERT INTO rejected_records AS kept
     (account_id, provider, reason, detail, raw, digest, mapper_version, page_id, delivery_id)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
-ON CONFLICT (account_id, digest) DO UPDATE SET repeats = kept.repeats + 1, last_seen_at = now(), resolved_at = NULL
+ON CONFLICT (account_id, digest) DO UPDATE SET repeats = kept.repeats + 1, last_seen_at = now(), resolved_at = NULL,
+    page_id = CASE WHEN kept.resolved_at IS NULL THEN kept.page_id ELSE excluded.page_id END,
+    delivery_id = CASE WHEN kept.resolved_at IS NULL THEN kept.delivery_id ELSE excluded.delivery_id END
 """
 
 

@@ -19,7 +19,7 @@ from calltrack.db.session import driver
 from calltrack.errors import CalltrackError, FixConfiguration, NotACall
 from calltrack.mapping.times import moment
 from calltrack.provider import Mapper
-from calltrack.sync import operations, shadow
+from calltrack.sync import operations, retention, shadow
 from calltrack.sync.ingest import ingest
 from calltrack.sync.observe import Sight
 from calltrack.sync.operations import Advance, Operation
@@ -92,8 +92,10 @@ def begin(
     version = mapper(registry.get(account["provider"]), name).version
     shadow.clear(driver(connection).cursor(), account_id)
     size = connection.execute(_SIZE, {"id": account_id, "since": since}).mappings().one()
+    kept = retention.landed_since(connection)
     asked = {
         "since": since.isoformat() if since else None,
+        "kept_since": kept.isoformat() if kept else None,
         "mapper": name,
         "mapper_version": version,
         "apply": apply and not candidate,
@@ -134,6 +136,8 @@ def step(connection: Connection, operation: Operation) -> Advance:
     """Do the next chunk of the phase that the remap is in."""
     _need_own_shadow(connection, operation)
     phase = operation.position.get("phase") or operation.arguments.get("phase") or "pages"
+    if phase in MOST:
+        _need_all_kept(connection, operation)
     advance = STEPS[phase](connection, operation)
     if advance.position is not None:
         return advance
@@ -220,7 +224,8 @@ def _told(operation: Operation, calls: list[Compared], more: Mapping[str, int]) 
 
 def _reach(operation: Operation) -> Reach:
     assert operation.account_id is not None
-    since = moment(operation.arguments["since"])
+    edges = moment(operation.arguments["since"]), moment(operation.arguments.get("kept_since"))
+    since = max(filter(None, edges), default=None)  # what was removed since, only the rows remember
     return Reach(operation.account_id, operation.arguments["mapper_version"], since + SKEW if since else None)
 
 
@@ -243,6 +248,14 @@ def _need_free_shadow(connection: Connection, account: RowMapping) -> None:
     running = under_way(connection, account["id"])
     if running is not None:
         raise FixConfiguration(f"Operation {running} is a remap of {label}: let it end, or cancel it, first.")
+
+
+def _need_all_kept(connection: Connection, remap: Operation) -> None:
+    """What was removed meanwhile would look as if nobody had ever said it."""
+    retention.share(connection)
+    kept, known = retention.landed_since(connection), moment(remap.arguments.get("kept_since"))
+    if kept is not None and (known is None or kept > known):
+        raise FixConfiguration("Old pages or deliveries were removed since the remap began: begin it anew.")
 
 
 def _need_own_shadow(connection: Connection, remap: Operation) -> None:

@@ -17,7 +17,7 @@ from calltrack import log, registry
 from calltrack.client.windows import Window
 from calltrack.db import accounts, audit
 from calltrack.db.session import engine
-from calltrack.errors import FixConfiguration
+from calltrack.errors import EndlessPages, FixConfiguration
 from calltrack.sync import lateness
 from calltrack.sync.hints import Hint, Step
 from calltrack.sync.ledger.asking import unlisted
@@ -54,9 +54,12 @@ WHERE id = :run_id
 """)
 _SLICE = text("INSERT INTO sync_slices (run_id, since, until) VALUES (:run_id, :since, :until) RETURNING id")
 _COMPLETE_SLICE = text("UPDATE sync_slices SET state = 'exhausted' WHERE id = :slice_id")
+#: a cursor that comes again would read for ever
 _PAGE = text("""
 INSERT INTO sync_pages (run_id, slice_id, account_id, provider, number, cursor)
-VALUES (:run_id, :slice_id, :account_id, :provider, :number, CAST(:cursor AS jsonb)) RETURNING id
+SELECT :run_id, :slice_id, :account_id, :provider, :number, CAST(:cursor AS jsonb)
+WHERE NOT EXISTS (SELECT FROM sync_pages WHERE slice_id = :slice_id AND cursor = CAST(:cursor AS jsonb))
+RETURNING id
 """)
 _FINISH = text("""
 UPDATE sync_runs run SET state = 'completed', finished_at = now(), progressed_at = now(), reason = NULL, error = NULL
@@ -174,9 +177,14 @@ def open_page(
     number: int,
     cursor: Mapping[str, Any],
 ) -> Hint:
-    """Add a page to a slice. The ledger refuses a cursor that the slice has already (an `IntegrityError`)."""
+    """Add a page to a slice. Raises `EndlessPages` where the slice has had this cursor before.
+
+    Who opens the next page of a slice holds the row of the one before: no index needs to keep two of them apart.
+    """
     page = {"run_id": run_id, "slice_id": slice_id, "account_id": account_id, "provider": provider, "number": number}
-    page_id = connection.execute(_PAGE, {**page, "cursor": orjson.dumps(cursor).decode()}).scalar_one()
+    page_id = connection.execute(_PAGE, {**page, "cursor": orjson.dumps(cursor).decode()}).scalar()
+    if page_id is None:
+        raise EndlessPages
     return page_hint(Step.FETCH, provider, page_id, number, run_id)
 
 

@@ -36,7 +36,8 @@ FROM sync_pages page JOIN provider_configs account ON account.id = page.account_
 JOIN sync_runs run ON run.id = page.run_id
 WHERE page.state = 'fetched' AND {which} FOR UPDATE OF page SKIP LOCKED FOR KEY SHARE OF account
 """
-_THIS = _TAKE.format(which="page.id = %(page_id)s")
+#: `(SELECT …)`: as in `calltrack.sync.pull`, planned once
+_THIS = _TAKE.format(which="page.id = (SELECT %(page_id)s::bigint)")
 _NEXT = _TAKE.format(
     which="page.run_id = (SELECT run_id FROM sync_pages WHERE id = %(page_id)s) AND page.next_attempt_at <= now()"
     " ORDER BY page.id LIMIT 1"
@@ -46,13 +47,13 @@ _COUNTS = ("fetched", "inserted", "updated", "unchanged", "rejected", "duplicate
 _STORED = """
 WITH page AS (
     SELECT id, run_id, stored_at, fetched, inserted, updated, unchanged, rejected, duplicates, excluded
-    FROM sync_pages WHERE id = %(page_id)s
+    FROM sync_pages WHERE id = (SELECT %(page_id)s::bigint)
 ), stored AS (
     UPDATE sync_pages SET state = 'stored', stored_at = now(), reason = NULL, error = NULL,
         confirmed = %(confirmed)s, confirmed_as = %(confirmed_as)s, held = %(held)s,
         mapper_version = %(mapper_version)s, fetched = %(fetched)s, inserted = %(inserted)s, updated = %(updated)s,
         unchanged = %(unchanged)s, rejected = %(rejected)s, duplicates = %(duplicates)s, excluded = %(excluded)s
-    WHERE id = %(page_id)s
+    WHERE id = (SELECT %(page_id)s::bigint)
 )
 UPDATE sync_runs run SET pages = run.pages + CASE WHEN page.stored_at IS NULL THEN 1 ELSE 0 END,
     progressed_at = now(),

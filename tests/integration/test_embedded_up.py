@@ -176,6 +176,9 @@ class TestEnv:
             f"CALLTRACK_SPOOL_DIR={tmp_path / 'spool'}",
             "CALLTRACK_SPOOL_LIMIT=1073741824",
             "CALLTRACK_RECHECK_AFTER=3600s,21600s,86400s,259200s,604800s,2592000s",
+            "CALLTRACK_RETENTION_PAGES=",
+            "CALLTRACK_RETENTION_DELIVERIES=",
+            "CALLTRACK_RETENTION_EVENTS=",
             "CALLTRACK_TRUSTED_PROXIES=",
         ]
 

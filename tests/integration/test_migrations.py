@@ -15,8 +15,8 @@ from calltrack.db import audit, migrate, tables
 from calltrack.db.session import connect
 from calltrack.errors import FixConfiguration, TryLater
 
-HEAD = "014_page_contents"
-BEFORE_HEAD = "013_confirmed_as"
+HEAD = "016_partitions"
+BEFORE_HEAD = "015_retention"
 ALL = len(list(migrate.STEPS.glob("versions/[0-9]*.py")))
 #: the next step after this one changes `calls`
 BEFORE_CALLS = "005_rejects_and_changes"
@@ -134,8 +134,11 @@ CATALOGUE = """
 SELECT table_name || '.' || column_name AS name,
        concat_ws(' ', udt_name, numeric_precision, numeric_scale, is_nullable, column_default, is_identity) definition
   FROM information_schema.columns WHERE table_schema = 'public'
+  AND NOT (SELECT relispartition FROM pg_class WHERE oid = table_name::regclass)
 UNION ALL SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'
+  AND NOT (SELECT relispartition FROM pg_class WHERE oid = tablename::regclass)
 UNION ALL SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+  AND NOT EXISTS (SELECT FROM pg_class WHERE oid = conrelid AND relispartition)
 ORDER BY 1, 2
 """
 

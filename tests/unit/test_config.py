@@ -182,3 +182,13 @@ def test_the_ladder_of_the_ledger_is_read_shortest_first_and_a_wrong_one_is_name
     ]
     with pytest.raises(FixConfiguration, match="CALLTRACK_RECHECK_AFTER must be a list of times, as 1h,6h"):
         resolve({"CALLTRACK_RECHECK_AFTER": "soon"})
+
+
+def test_how_long_what_is_kept():
+    assert resolve({}).retention == {}
+    found = resolve({"CALLTRACK_RETENTION_PAGES": "90d", "CALLTRACK_RETENTION_EVENTS": "48h"})
+    assert {kind: age.days for kind, age in found.retention.items()} == {"pages": 90, "events": 2}
+    assert resolve(found.variables).retention == found.retention  # as another process gets it
+    for wrong in ("soon", "90", "23h"):
+        with pytest.raises(FixConfiguration, match="CALLTRACK_RETENTION_PAGES must be a time of a day or more"):
+            resolve({"CALLTRACK_RETENTION_PAGES": wrong})

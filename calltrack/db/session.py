@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Mapping
 from functools import cache, partial
-from typing import Any, LiteralString, TypeVar, cast
+from typing import Any, LiteralString, Protocol, TypeVar, cast
 
 import psycopg
 from psycopg.abc import PQGen
@@ -29,8 +29,33 @@ VALUE = re.compile(r': ".*', re.DOTALL)
 FRESH = 1.0
 
 
+class Around(Protocol):
+    """What else belongs to a commit. Neither may raise, or take long."""
+
+    def committing(self) -> None:
+        """All is written, and about to be committed."""
+
+    def committed(self) -> None:
+        """It is committed. Where that failed, or nobody knows, this is not called."""
+
+
 class DiscreetConnection(psycopg.Connection[TupleRow]):
     """A connection whose errors say what went wrong, but not what a row holds: they end in logs, and in Flower."""
+
+    #: of the transaction that is under way
+    around: Around | None = None
+
+    def commit(self) -> None:
+        around, self.around = self.around, None
+        if around:
+            around.committing()
+        super().commit()
+        if around:
+            around.committed()
+
+    def rollback(self) -> None:
+        self.around = None
+        super().rollback()
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         try:

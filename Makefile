@@ -25,7 +25,8 @@ lint: .venv/ready-test  ## what needs no running: style, types, import direction
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: .venv/ready  ## measure; prints ratios to the limits of this machine
+bench: .venv/ready  ## measure; prints ratios to peers and to the limits of this machine
+	@$(MAKE) --silent --no-print-directory .venv-peers/ready 2>/dev/null || true  # it goes on without them, and says so
 	@$(BIN)/python -m bench
 
 chaos: .venv/ready-test  ## hurt the real system and count every call (ROUNDS=5 SEED=...; see docs/reliability.md)
@@ -36,12 +37,14 @@ conformance: .venv/ready-test  ## try every bad habit of every provider; writes 
 
 constraints:  ## resolve the dependencies anew (needs uv)
 	uv pip compile --universal --generate-hashes --no-header --no-annotate --python-version 3.11 --quiet \
+		bench/requirements-peers.in --output-file bench/requirements-peers.txt
+	uv pip compile --universal --generate-hashes --no-header --no-annotate --python-version 3.11 --quiet \
 		--extra test pyproject.toml --output-file constraints-test.txt
 	echo setuptools | uv pip compile --universal --generate-hashes --no-header --no-annotate --python-version 3.11 --quiet \
 		--constraint constraints-test.txt pyproject.toml - --output-file constraints.txt
 
 clean:  ## remove .venv and everything that was made here
-	rm -rf .venv .calltrack .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv .venv-peers .calltrack .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 
 .venv/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -55,4 +58,10 @@ clean:  ## remove .venv and everything that was made here
 .venv/ready-test: .venv/ready constraints-test.txt
 	@echo "Installing what the tests need …"
 	@$(PIP) --require-hashes --requirement constraints-test.txt
+	@touch $@
+
+.venv-peers/ready: bench/requirements-peers.txt | .venv/ready
+	@test -x .venv-peers/bin/python || $(BIN)/python -m venv .venv-peers
+	@echo "Installing dlt and Singer into .venv-peers …"
+	@.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
 	@touch $@

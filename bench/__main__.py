@@ -1,6 +1,6 @@
 """Run the benchmarks.
 
-    python -m bench [--records 100000] [--rounds 3] [--only NAME …] [--write-docs]
+    python -m bench [--records 100000] [--rounds 3] [--only NAME …] [--no-peers] [--write-docs]
 
 They need a quiet machine. For a quick look whether they run at all: `--records 500 --rounds 1`.
 """
@@ -16,7 +16,7 @@ from bench.report import Report
 Benchmark = Callable[[argparse.Namespace], Report]
 
 BENCHMARKS: dict[str, Benchmark] = {
-    "sync": lambda args: sync.run(args.records, args.rounds),
+    "sync": lambda args: sync.run(args.records, args.rounds, peers=args.peers),
     "receiver": lambda args: program.run(
         "receiver", f"16 connections, medians of {args.rounds}", [f"--rounds={args.rounds}"]
     ),
@@ -30,6 +30,7 @@ def main() -> None:
     parser.add_argument("--records", type=int, default=100_000, help="calls to sync (default: 100,000)")
     parser.add_argument("--rounds", type=int, default=3, help="of each, in turn; medians are told (default: 3)")
     parser.add_argument("--only", action="append", choices=BENCHMARKS, help="run only this one; may be repeated")
+    parser.add_argument("--no-peers", dest="peers", action="store_false", help="without dlt and Singer")
     parser.add_argument("--write-docs", action="store_true", help="put the figures into docs/performance.md")
     args = parser.parse_args()
     for name in args.only or BENCHMARKS:

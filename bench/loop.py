@@ -58,6 +58,7 @@ COLUMNS = {
     "provider_updated_at": "timestamptz",
     "content_digest": "bytea",
 }
+STATUSES = {"finished": "completed"}
 NAMES = ", ".join(COLUMNS)
 STAGING = f"CREATE TEMPORARY TABLE page ({', '.join(map(' '.join, COLUMNS.items()))}) ON COMMIT DELETE ROWS"
 COPY = f"COPY page ({NAMES}) FROM STDIN (FORMAT BINARY)"
@@ -84,7 +85,7 @@ def row(account: UUID, call: dict[str, Any]) -> tuple[Any, ...]:
         account,
         "retreaver",
         call["uuid"],
-        "completed",
+        STATUSES.get(call["status"], call["status"]),
         "inbound",
         call["number"],
         call["caller"],

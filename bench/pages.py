@@ -3,7 +3,8 @@
     python -m bench.pages --records 100000 --days 90 --until 2026-11-01T00:00:00+00:00
 
 It understands what calltrack asks for: a time range, a page's number and its size. Pages follow each other by a `Link`
-header, which names the last one too.
+header, which names the last one too. It knows its calls in two states: as they are first, and with one in a hundred
+changed since (`STATES`); which of them it gives is up to whoever asks (`Provider.show`).
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ import os
 import subprocess
 import sys
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
-from itertools import accumulate
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from signal import SIGTERM
+from typing import NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
 import orjson
@@ -31,17 +32,48 @@ from calltrack.embedded.procfile import ROOT
 
 LIST = "/api/v2/calls.json"
 IDS = "/ids"
+CHANGES = "/changes"
+SHOW = "/show"
 HEAD_END = b"\r\n\r\n"
+#: the calls as they are at first, and with one in `EVERY` changed
+STATES = FIRST, CHANGED = range(2)
+#: those that change lie evenly among all: hardly a page of 100 stays as it was
+EVERY = 100
+
+
+class Values(NamedTuple):
+    """What changes in a call, as the API says it."""
+
+    status: str
+    revenue: float | None
+    updated_at: str
+
+
+def values(made: Made) -> Values:
+    call = orjson.loads(made.json)["call"]
+    return Values(*(call[name] for name in Values._fields))
+
+
+def change(made: Made) -> Made:
+    """The call as it is later: it turned out to be a voicemail, sold for more."""
+    call = orjson.loads(made.json)["call"]
+    later = datetime.fromisoformat(call["updated_at"]) + timedelta(minutes=1)
+    new = Values("voicemail", 99.5, later.isoformat(timespec="milliseconds").replace("+00:00", "Z"))
+    return replace(made, json=orjson.dumps({"call": {**call, **new._asdict()}}))
 
 
 class Listing:
-    """All records, one after the other as they stand in a page: a page is one cut out of that."""
+    """All records, in both states."""
 
     def __init__(self, made: Sequence[Made]) -> None:
+        changed = {at: change(made[at]) for at in range(0, len(made), EVERY)}
         self.ids = orjson.dumps([one.id for one in made])
+        self.changes = orjson.dumps(
+            {one.id: [list(values(made[at])), list(values(one))] for at, one in changed.items()}
+        )
+        self.state = FIRST
         self._created = [one.created_at for one in made]
-        self._all = memoryview(b",".join(one.json for one in made))
-        self._starts = [0, *accumulate(len(one.json) + 1 for one in made)]
+        self._records = [[one.json for one in made], [changed.get(at, one).json for at, one in enumerate(made)]]
 
     def between(self, since: str | None, until: str | None) -> tuple[int, int]:
         """The first record of a range of time, bounds included, and the one after its last."""
@@ -49,8 +81,8 @@ class Listing:
         after = bisect_right(self._created, datetime.fromisoformat(until)) if until else len(self._created)
         return first, max(first, after)
 
-    def cut(self, first: int, after: int) -> memoryview:
-        return self._all[self._starts[first] : max(self._starts[first], self._starts[after] - 1)]
+    def page(self, first: int, after: int) -> bytes:
+        return b"[" + b",".join(self._records[self.state][first:after]) + b"]"
 
 
 class Connection(asyncio.Protocol):
@@ -67,21 +99,21 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         *requests, self._received = (self._received + data).split(HEAD_END)
         for request in requests:
-            head, *body = self._answer(request.decode())
-            length = sum(map(len, body))
-            self._transport.writelines([f"{head}Content-Length: {length}\r\n\r\n".encode(), *body])
+            head, body = self._answer(request.decode())
+            self._transport.writelines([f"{head}Content-Length: {len(body)}\r\n\r\n".encode(), body])
 
-    def _answer(self, request: str) -> tuple[str | bytes | memoryview, ...]:
+    def _answer(self, request: str) -> tuple[str, bytes]:
         first, *headers = request.split("\r\n")
         path, _, query = first.split(" ")[1].partition("?")
-        if path == IDS:
-            return "HTTP/1.1 200 OK\r\n", self._listing.ids
-        if path != LIST:
-            return "HTTP/1.1 404 Not Found\r\n", b""
-        host = next(line[6:] for line in headers if line.lower().startswith("host: "))
-        return self._page(host, dict(parse_qsl(query)))
+        params = dict(parse_qsl(query))
+        if path == LIST:
+            return self._page(next(line[6:] for line in headers if line.lower().startswith("host: ")), params)
+        if path == SHOW:
+            self._listing.state = int(params["state"])
+        known = {IDS: self._listing.ids, CHANGES: self._listing.changes, SHOW: b""}
+        return f"HTTP/1.1 {'200 OK' if path in known else '404 Not Found'}\r\n", known.get(path, b"")
 
-    def _page(self, host: str, params: dict[str, str]) -> tuple[str | bytes | memoryview, ...]:
+    def _page(self, host: str, params: dict[str, str]) -> tuple[str, bytes]:
         number, size = int(params.get("page", 1)), int(params.get("per_page", 25))
         first, after = self._listing.between(params.get("created_at_start"), params.get("created_at_end"))
         last = max(1, -(-(after - first) // size))
@@ -89,7 +121,7 @@ class Connection(asyncio.Protocol):
         head = "HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\n"
         if number < last:
             head += f"Link: {_link(host, params, last, 'last')}, {_link(host, params, number + 1, 'next')}\r\n"
-        return head, b"[", self._listing.cut(start, min(after, start + size)), b"]"
+        return head, self._listing.page(start, min(after, start + size))
 
 
 def _link(host: str, params: dict[str, str], number: int, rel: str) -> str:
@@ -104,6 +136,12 @@ class Provider:
     pid: int
     #: of all calls that it has
     ids: frozenset[str]
+    #: id → what its call says in each state, for those that change
+    changes: Mapping[str, Sequence[Values]]
+
+    def show(self, state: int) -> None:
+        """From now on, give the calls in this state."""
+        requests.get(self.url + SHOW, {"state": state}, timeout=60).raise_for_status()
 
 
 @contextmanager
@@ -117,9 +155,16 @@ def serving(records: int, days: float, until: datetime) -> Iterator[Provider]:
             url = output.readline().decode().strip()
             if not url.startswith("http://"):
                 sys.exit(f"The provider did not start: {url} {output.read().decode()}")
-            yield Provider(url, process.pid, frozenset(requests.get(url + IDS, timeout=60).json()))
+            yield _provider(url, process.pid)
         finally:
             end(process, SIGTERM, 5.0)
+
+
+def _provider(url: str, pid: int) -> Provider:
+    ids, changes = (requests.get(url + path, timeout=60).json() for path in (IDS, CHANGES))
+    return Provider(
+        url, pid, frozenset(ids), {one: [Values(*state) for state in states] for one, states in changes.items()}
+    )
 
 
 async def _serve(listing: Listing) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,14 +24,17 @@ PATIENCE = 90.0
 
 
 @contextmanager
-def home() -> Iterator[None]:
-    """A migrated database and a broker, which `config.settings()` names until the end of the block."""
+def home(postgres: Mapping[str, str] | None = None) -> Iterator[None]:
+    """A migrated database and a broker, which `config.settings()` names until the end of the block.
+
+    `postgres`: settings in the server's own words.
+    """
     with tempfile.TemporaryDirectory(prefix="calltrack-bench-") as folder:
         Path(folder).chmod(0o711)  # root's servers run as another user, who must get through
         before = dict(os.environ)
         _forget_environment(Path(folder) / "home")
         try:
-            with Servers(config.settings(), report=print):
+            with Servers(config.settings(), postgres=postgres, report=print):
                 migrate.upgrade(engine())
                 yield
                 engine().dispose()
@@ -56,14 +60,19 @@ def log_file() -> Path:
 
 
 @contextmanager
-def workers(kinds: Sequence[str]) -> Iterator[Supervisor]:
-    """These processes of the Procfile, started anew, once they take messages."""
+def workers(kinds: Sequence[str] = (), others: Mapping[str, str] | None = None) -> Iterator[Supervisor]:
+    """These processes of the Procfile, started anew, once they take messages. `others`: further ones, by name."""
     with redis.Redis.from_url(config.settings().redis_url or "") as broker:
         broker.flushall()
-    wanted = {kind: command for kind, command in commands().items() if kind in kinds}
+    wanted = {kind: command for kind, command in commands().items() if kind in kinds} | dict(others or {})
     with log_file().open("a") as log, Supervisor(wanted, environ(config.settings()), ROOT, output=log) as supervisor:
-        _wait_for(set(kinds) & {"fetch", "store", "control"})
+        _wait_for(_nodes(wanted.values()))
         yield supervisor
+
+
+def _nodes(started: Iterable[str]) -> set[str]:
+    """The names under which these commands' workers answer."""
+    return {name for command in started for name in re.findall(r" -n (\w+)@%h", command)}
 
 
 def _wait_for(names: set[str]) -> None:
@@ -77,6 +86,13 @@ def _wait_for(names: set[str]) -> None:
 
 def last_words(lines: int = 20) -> str:
     return "\n".join(log_file().read_text(errors="replace").splitlines()[-lines:])
+
+
+def forget() -> None:
+    """Forget all deliveries and the calls they told of."""
+    with engine().connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("TRUNCATE webhook_logs, calls, call_events, arrivals")
+    settle()
 
 
 def empty() -> None:

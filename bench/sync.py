@@ -1,12 +1,15 @@
-"""How many records a second get from a provider into Postgres, beside the loop that one writes by hand.
+"""How many records a second get from a provider into Postgres, beside the loop that one writes by hand, and the peers.
 
-Every way starts with empty tables and loads the same calls from the same local provider, and then again, unchanged:
+Every way starts with empty tables and loads the same calls from the same local provider, and then again: unchanged, and
+with one call in a hundred changed:
 
 - the loop (`bench/loop.py`): one process;
 - the pipeline: the Procfile's fetch, store and control processes, as `calltrack up` runs them, over the broker;
-- each side of it alone: one process that fetches every page, and then one that stores them all.
+- the peers (`bench/peers`): dlt and Singer, in a database of their own on the same server;
+- each side of the pipeline alone: one process that fetches every page, and then one that stores them all.
 
-A time counts only when every id has been found in `calls`, none more and none less, and the run's own books agree.
+A time counts only when every id has been found where it belongs, none more and none less, what changed says so, and
+calltrack's own books agree.
 """
 
 from __future__ import annotations
@@ -14,20 +17,24 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 import orjson
 from sqlalchemy import text
 
-from bench import stack, usage
-from bench.pages import Provider, serving
-from bench.report import Report, table
-from bench.usage import Usage, Watch
+from bench import figures, stack, stored, usage
+from bench.figures import PROVIDER, SITUATIONS, Load, Ways
+from bench.pages import CHANGED, FIRST, Provider, serving
+from bench.peers import room
+from bench.peers.room import Peer, Room
+from bench.report import Report
+from bench.usage import Watch
 from calltrack import accounts, config
 from calltrack.db.session import engine
 from calltrack.embedded.procfile import ROOT
@@ -41,38 +48,14 @@ DAYS = 90.0
 RATE_LIMIT = "100000/second"
 #: above this part of the CPUs, others make the figures worthless
 NOISE = 0.05
-LINES = {
-    "loop, first load": "hand-written loop, first load",
-    "pipeline, first load": "calltrack, first load",
-    "loop, unchanged": "hand-written loop, again, nothing changed",
-    "pipeline, unchanged": "calltrack, again, nothing changed",
-    "fetch alone": "calltrack, fetching alone, one process",
-    "store alone": "calltrack, storing alone, one process",
-}
 WORKERS = ("fetch", "store", "control")
-PROVIDER = "the provider"
 #: records per second: whoever is slower than this stands still
 SLOWEST = 100
 LOOK = 0.05
+OUTCOMES = ("inserted", "updated", "unchanged", "rejected")
 
 _RUN = text("SELECT * FROM sync_runs WHERE id = :id")
-_IDS = text("SELECT external_id FROM calls WHERE account_id = :account")
-
-
-@dataclass(frozen=True)
-class Load:
-    """One timed load."""
-
-    #: records per second
-    rate: float
-    usage: Mapping[str, Usage] = field(default_factory=dict)
-    #: the part of the machine's CPU time that went to others
-    others: float = 0.0
-
-    @property
-    def cpu(self) -> float:
-        """CPU seconds of everything but the provider."""
-        return sum(one.cpu for kind, one in self.usage.items() if kind != PROVIDER)
+_CALLS = text("SELECT external_id, status, revenue, provider_updated_at FROM calls WHERE account_id = :account")
 
 
 @dataclass(frozen=True)
@@ -88,25 +71,32 @@ class Place:
         return f"by-{self.page_size}"
 
 
-#: page size → way → its loads, one per round
-Loads = dict[int, dict[str, list[Load]]]
-
-
-def run(records: int, rounds: int) -> Report:
-    """All ways in turn, round after round."""
-    loads: Loads = {size: {} for size in PAGE_SIZES}
+def run(records: int, rounds: int, *, peers: bool = True) -> Report:
+    """All ways in turn, round after round. `peers`: dlt and Singer among them, where they are installed."""
+    compared = _installed() if peers else ()
+    loads: dict[int, Ways] = {size: {} for size in PAGE_SIZES}
     with stack.home(), serving(records, DAYS, datetime.now(UTC)) as provider:
         places = [Place(provider, _account(provider, size), size) for size in PAGE_SIZES]
         for turn in range(rounds):
             for place in places:
-                for way, load in _round(place):
+                for way, load in _round(place, compared):
                     loads[place.page_size].setdefault(way, []).append(load)
                     _tell(turn, place, way, load)
-    return _report(records, rounds, loads)
+    return _report(records, rounds, loads, compared)
 
 
-def _round(place: Place) -> Iterator[tuple[str, Load]]:
-    for ways in (_loop, _pipeline, _sides):
+def _installed() -> Sequence[Peer]:
+    if room.READY.exists():
+        return room.PEERS
+    print("Without dlt and Singer, which are not installed: `make .venv-peers/ready` does it, or says why it can't.")
+    return ()
+
+
+def _round(place: Place, peers: Sequence[Peer]) -> Iterator[tuple[str, Load]]:
+    everybody: list[Callable[[Place], Iterator[tuple[str, Load]]]]
+    everybody = [_loop, _pipeline, *(partial(_peer, peer) for peer in peers), _sides]
+    for ways in everybody:
+        place.provider.show(FIRST)
         stack.empty()
         yield from ways(place)
 
@@ -114,29 +104,49 @@ def _round(place: Place) -> Iterator[tuple[str, Load]]:
 # ── the ways ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _loop(place: Place) -> Iterator[tuple[str, Load]]:
-    for way in ("loop, first load", "loop, unchanged"):
+def _situations(place: Place) -> Iterator[tuple[str, int]]:
+    """One after the other, with the state of the provider's calls in it."""
+    for situation in SITUATIONS:
+        state = CHANGED if situation == "changed" else FIRST
+        place.provider.show(state)
         stack.settle()
-        database = config.settings().database_url or ""
-        command = ["bench.loop", database, place.provider.url, str(place.account), str(place.page_size)]
+        yield situation, state
+
+
+def _loop(place: Place) -> Iterator[tuple[str, Load]]:
+    database = config.settings().database_url or ""
+    command = ["bench.loop", database, place.provider.url, str(place.account), str(place.page_size)]
+    for situation, state in _situations(place):
         seconds, watch = _alone("loop", command, place)
-        _check_ids(place)
-        yield way, _load(place, seconds, watch)
+        _check_calls(place, state)
+        yield f"loop, {situation}", _load(place, seconds, watch)
 
 
 def _pipeline(place: Place) -> Iterator[tuple[str, Load]]:
     from tasks.hints import send  # noqa: PLC0415 - reading Celery's settings needs the servers' addresses
 
     with stack.workers(WORKERS) as supervisor:
-        for way, outcome in (("pipeline, first load", "inserted"), ("pipeline, unchanged", "unchanged")):
-            stack.settle()
-            pids = {name: state.pid for name, state in supervisor.states.items() if state.pid}
+        for situation, state in _situations(place):
+            pids = {name: one.pid for name, one in supervisor.states.items() if one.pid}
             with _watch(place, pids) as watch:
                 run_id, hints = runs.start("retreaver", place.name, "full")
                 send(hints)
                 done = _wait_for(run_id, place)
-            _check(place, done, outcome)
-            yield way, _load(place, (done["finished_at"] - done["started_at"]).total_seconds(), watch)
+            _check_books(place, done, situation)
+            _check_calls(place, state)
+            yield (
+                f"pipeline, {situation}",
+                _load(place, (done["finished_at"] - done["started_at"]).total_seconds(), watch),
+            )
+
+
+def _peer(peer: Peer, place: Place) -> Iterator[tuple[str, Load]]:
+    with room.vacant() as work:
+        command = [*peer.command, work.url, place.provider.url, str(place.page_size)]
+        for situation, state in _situations(place):
+            seconds, watch = _alone(peer.name, command, place, work)
+            stored.check(place.provider, state, work.calls(peer), stored.AS_SAID)
+            yield f"{peer.name}, {situation}", _load(place, seconds, watch)
 
 
 def _sides(place: Place) -> Iterator[tuple[str, Load]]:
@@ -146,24 +156,31 @@ def _sides(place: Place) -> Iterator[tuple[str, Load]]:
         seconds, watch = _alone(side, ["bench.sides", side, str(run_id)], place)
         yield f"{side} alone", _load(place, seconds, watch)
     with engine().connect() as connection:
-        _check(place, connection.execute(_RUN, {"id": run_id}).mappings().one(), "inserted")
+        _check_books(place, dict(connection.execute(_RUN, {"id": run_id}).mappings().one()), "first load")
+    _check_calls(place, FIRST)
 
 
-def _alone(kind: str, command: list[str], place: Place) -> tuple[float, Watch]:
-    """Run one of our modules in a process of its own. Returns the seconds that it says it took."""
+def _alone(kind: str, command: list[str], place: Place, work: Room | None = None) -> tuple[float, Watch]:
+    """Run one of our modules in a process of its own, or a peer in its room. Returns the seconds it says it took."""
+    python, directory, environ = (room.PYTHON, work.folder, work.environ) if work else (sys.executable, ROOT, None)
     piped = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "bufsize": 0}
     with (
         stack.log_file().open("a") as log,
-        subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, stderr=log, **piped) as process,
+        subprocess.Popen([python, "-m", *command], cwd=directory, env=environ, stderr=log, **piped) as process,
     ):
-        process.stdout.readline()  # it is ready: what it took to get there is nobody's business
+        if not process.stdout.readline():  # it is ready: what it took to get there is nobody's business
+            raise SystemExit(_failed(kind))
         with _watch(place, {kind: process.pid}) as watch:
             process.stdin.write(b"go\n")
             said = process.stdout.readline()
         process.stdin.close()
     if process.returncode or not said:
-        raise SystemExit(f"{kind} failed. Its last words:\n{stack.last_words()}")
+        raise SystemExit(_failed(kind))
     return float(orjson.loads(said)["seconds"]), watch
+
+
+def _failed(kind: str) -> str:
+    return f"{kind} failed. Its last words:\n{stack.last_words()}"
 
 
 @contextmanager
@@ -188,25 +205,30 @@ def _wait_for(run_id: int, place: Place) -> Mapping[str, Any]:
         time.sleep(LOOK)
 
 
-def _check(place: Place, run: Mapping[str, Any], outcome: str) -> None:
-    """The run's books: every call came to this end, but for the few at the edge of a slice, which are read twice."""
-    wanted, again = len(place.provider.ids), run["fetched"] - len(place.provider.ids)
-    unexpected = sum(run[name] for name in ("inserted", "updated", "unchanged", "rejected")) - run[outcome]
-    if run["state"] != "completed" or run[outcome] < wanted or not 0 <= again < 10 or unexpected > again:
+def _check_books(place: Place, run: Mapping[str, Any], situation: str) -> None:
+    """Every call came to the end that it should, but for the few at the edge of a slice, which are read twice."""
+    wanted, changes = len(place.provider.ids), len(place.provider.changes)
+    expected = {
+        "first load": {"inserted": wanted},
+        "unchanged": {"unchanged": wanted},
+        "changed": {"updated": changes, "unchanged": wanted - changes},
+    }[situation]
+    again = run["fetched"] - wanted
+    short = any(run[outcome] < number for outcome, number in expected.items())
+    unexpected = sum(run[outcome] for outcome in OUTCOMES) - wanted
+    if run["state"] != "completed" or short or not 0 <= again < 10 or unexpected > again:
         raise SystemExit(f"The run's books are wrong: {dict(run)}")
-    _check_ids(place)
 
 
-def _check_ids(place: Place) -> None:
+def _check_calls(place: Place, state: int) -> None:
     with engine().connect() as connection:
-        stored = connection.execute(_IDS, {"account": place.account}).scalars().all()
-    missing, surplus = len(place.provider.ids - set(stored)), len(set(stored) - place.provider.ids)
-    if missing or surplus or len(stored) != len(place.provider.ids):
-        raise SystemExit(f"{missing} calls are missing, {surplus} too many: no time is worth telling.")
+        rows = connection.execute(_CALLS, {"account": place.account}).tuples().all()
+    stored.check(place.provider, state, rows, stored.OURS)
 
 
 def _load(place: Place, seconds: float, watch: Watch) -> Load:
-    return Load(len(place.provider.ids) / seconds, watch.usage, watch.others)
+    records = len(place.provider.ids)
+    return Load(records, records / seconds, watch.usage, watch.others)
 
 
 def _account(provider: Provider, page_size: int) -> UUID:
@@ -229,46 +251,13 @@ def _account(provider: Provider, page_size: int) -> UUID:
 
 def _tell(turn: int, place: Place, way: str, load: Load) -> None:
     busy = f"   others took {load.others:.0%} of the CPUs" if load.others > NOISE else ""
-    print(f"round {turn + 1}   pages of {place.page_size:<5} {way:22}{load.rate:9,.0f} records/s{busy}", flush=True)
+    print(f"round {turn + 1}   pages of {place.page_size:<5} {way:24}{load.rate:9,.0f} records/s{busy}", flush=True)
 
 
-def _median(loads: list[Load]) -> Load:
-    return sorted(loads, key=lambda load: load.rate)[len(loads) // 2]
-
-
-def _report(records: int, rounds: int, loads: Loads) -> Report:
-    medians = {size: {way: _median(found) for way, found in ways.items()} for size, ways in loads.items()}
-    noise = max(load.others for ways in loads.values() for found in ways.values() for load in found)
-    about = f"{records:,} calls of 1.2 KB, medians of {rounds}; others took up to {noise:.0%} of the CPUs"
-    data = {
-        str(size): {way: [asdict(load) for load in found] for way, found in ways.items()}
-        for size, ways in loads.items()
-    }
-    return Report("sync", about, (_rates(medians), _usage(medians)), data)
-
-
-def _rates(medians: dict[int, dict[str, Load]]) -> str:
-    """Records per second, in brackets as so many times the hand-written loop's, and what they cost."""
-    header = ["records/s (loop = 1)", *(name for size in medians for name in (f"pages of {size}", "CPU s"))]
-    lines = [[LINES[way], *(cell for ways in medians.values() for cell in _rate(ways, way))] for way in LINES]
-    return table(header, lines)
-
-
-def _rate(ways: dict[str, Load], way: str) -> list[str]:
-    load, peer = ways[way], ways["loop, unchanged" if way.endswith("unchanged") else "loop, first load"]
-    return [f"{load.rate:,.0f} ({load.rate / peer.rate:.2f})", f"{load.cpu:.1f}"]
-
-
-def _usage(medians: dict[int, dict[str, Load]]) -> str:
-    """Of the pipeline's first load."""
-    header = ["pipeline, first load"]
-    columns = []
-    for size, ways in medians.items():
-        header += [f"CPU s, pages of {size}", "largest process, MB", "growth, MB"]
-        columns.append(ways["pipeline, first load"].usage)
-    lines = [[kind, *(cell for column in columns for cell in _cells(column[kind]))] for kind in columns[0]]
-    return table(header, lines)
-
-
-def _cells(usage: Usage) -> list[str]:
-    return [f"{usage.cpu:.1f}", f"{usage.peak:.0f}", f"{usage.growth:+.0f}"]
+def _report(records: int, rounds: int, loads: Mapping[int, Ways], peers: Sequence[Peer]) -> Report:
+    about = (
+        f"{records:,} calls of 1.2 KB, medians of {rounds}; others took up to {figures.noise(loads):.0%} of the CPUs"
+    )
+    if peers:
+        about += f"; {room.versions()}"
+    return Report("sync", about, figures.tables(loads), figures.data(loads))

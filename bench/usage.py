@@ -31,8 +31,9 @@ class Usage:
 class Watch:
     """Watches processes by kind, until the end of the block."""
 
-    def __init__(self, roots: Mapping[str, int]) -> None:
-        """`roots`: kind → process id. What such a process started belongs to it."""
+    def __init__(self, roots: Mapping[str, int], step: float = STEP) -> None:
+        """`roots`: kind → process id. What such a process started belongs to it. `step`: seconds between samples."""
+        self._step = step
         self._roots = {kind: psutil.Process(pid) for kind, pid in roots.items()}
         self._curves: dict[str, list[float]] = {kind: [] for kind in roots}
         self._done = threading.Event()
@@ -61,7 +62,7 @@ class Watch:
             for kind, root in self._roots.items():
                 if sizes := [_resident(process) for process in _family(root)]:
                     self._curves[kind].append(max(sizes))
-            if self._done.wait(STEP):
+            if self._done.wait(self._step):
                 return
 
     def _cpu(self) -> dict[str, float]:

@@ -78,7 +78,7 @@ def test_all_faults_are_told_at_once():
         "token: missing (the API token of your user page).",
         "zone: 'Mars' is no time zone: write its IANA name",
         "kind: 'tall' is none of the choices: write long or short.",
-        "tokn: Acme has no such setting; there are token, zone, kind, pin, ask, history, exclude, max_retries, retry_delay.",
+        "tokn: Acme has no such setting; there are token, zone, kind, pin, ask, history, exclude, max_retries,",
         "rate_limits: A rate limit is written like 100/minute",
         "webhook_secrets: empty: give it a value.",
     ):

@@ -20,7 +20,7 @@ from calltrack.db.credentials import Vault
 from calltrack.db.session import driver
 from calltrack.db.tables import calls
 from calltrack.errors import FixConfiguration, NotThere
-from calltrack.lookup import fence
+from calltrack.lookup import forget
 from calltrack.provider import Context, Provider
 
 #: between two syncs
@@ -200,7 +200,7 @@ def remove(conn: Connection, account_id: UUID) -> None:
     label = accounts.label(conn, account_id)
     lost = conn.scalar(select(func.count()).where(calls.c.account_id == account_id))
     accounts.remove(conn, account_id)
-    fence.changing_everything(driver(conn).cursor())
+    forget.all_after_commit(driver(conn).cursor())
     audit.record(conn, "account.removed", label, calls=lost)
 
 

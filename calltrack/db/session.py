@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache, partial
-from typing import Any, LiteralString, Protocol, TypeVar, cast
+from typing import Any, LiteralString, TypeVar, cast
 
 import psycopg
 from psycopg.abc import PQGen
@@ -29,32 +29,29 @@ VALUE = re.compile(r': ".*', re.DOTALL)
 FRESH = 1.0
 
 
-class Around(Protocol):
-    """What else belongs to a commit. Neither may raise, or take long."""
-
-    def committing(self) -> None:
-        """All is written, and about to be committed."""
-
-    def committed(self) -> None:
-        """It is committed. Where that failed, or nobody knows, this is not called."""
-
-
 class DiscreetConnection(psycopg.Connection[TupleRow]):
     """A connection whose errors say what went wrong, but not what a row holds: they end in logs, and in Flower."""
 
     #: of the transaction that is under way
-    around: Around | None = None
+    _after_commit: tuple[Callable[[], None], ...] = ()
+
+    def after_commit(self, call: Callable[[], None]) -> None:
+        """Call this once the transaction that is under way is committed, also where nobody knows whether it was.
+
+        Not after a rollback. It must neither raise nor take long.
+        """
+        self._after_commit += (call,)
 
     def commit(self) -> None:
-        around, self.around = self.around, None
-        if around:
-            around.committing()
-        super().commit()
-        if around:
-            around.committed()
+        calls, self._after_commit = self._after_commit, ()
+        try:
+            super().commit()
+        finally:
+            for call in calls:
+                call()
 
     def rollback(self) -> None:
-        self.around = None
+        self._after_commit = ()
         super().rollback()
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:

@@ -1,12 +1,11 @@
-"""Calls by their ids, through Redis: quick to read, and never older than what Postgres has told anybody.
+"""Calls by their ids, through Redis.
 
     call.py     a call as it is looked up, and packed
-    cache.py    what stands in Redis, and the four scripts that alone touch it
-    fence.py    the writers' half: around the commit of what changes a row
-    flights.py  readers of one call at one moment go together
+    cache.py    what stands in Redis
     read.py     the readers' half
+    forget.py   the writers' half: what they changed is forgotten after their commit
 
-How it stays true is in `docs/lookup.md`.
+What holds, and why: `docs/lookup.md`.
 """
 
 from calltrack.lookup.call import Call

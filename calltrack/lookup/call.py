@@ -1,7 +1,7 @@
 """A call as it is looked up: its row, without the merge's own books and without the provider's record.
 
-Packed it is a JSON list of its values, in the order of the fields. What comes out is equal to what Postgres gives, type
-by type: amounts keep their digits, times their microseconds.
+Packed it is `SHAPE` and a JSON list of its values, in the order of the fields. What comes out is equal to what Postgres
+gives, type by type: amounts keep their digits, times their microseconds.
 """
 
 from __future__ import annotations
@@ -87,17 +87,17 @@ _READ_AT = [(place, _READ[kind]) for place, kind in enumerate(_KINDS.values()) i
 #: the columns to select, in the order that `pack` wants them in
 COLUMNS = ", ".join(f"{name}::text" if kind is JSONB else name for name, kind in _KINDS.items())
 #: names this way of packing: what another version of calltrack has packed is not read
-SHAPE = blake2b(COLUMNS.encode(), digest_size=4).hexdigest()
+SHAPE = blake2b(COLUMNS.encode(), digest_size=4).hexdigest().encode()
 
 
 def pack(row: Sequence[Any]) -> bytes:
     """A row of `COLUMNS`, compactly."""
-    return orjson.dumps(row, default=str)
+    return SHAPE + orjson.dumps(row, default=str)
 
 
 def unpack(packed: bytes) -> Call:
     """The call that was packed."""
-    values = orjson.loads(packed)
+    values = orjson.loads(packed.removeprefix(SHAPE))
     for place, read in _READ_AT:
         if values[place] is not None:
             values[place] = read(values[place])

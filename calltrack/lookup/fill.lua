@@ -1,17 +1,16 @@
--- Puts calls in their places, each only if its loader's lease still stands: whoever wrote the call meanwhile, or cleared
--- the cache, has ended it, and what was loaded may be older than that. An empty text gives the lease back.
+-- Puts calls in their places, each only where its loader's lease still stands: who changed the call meanwhile has ended
+-- the lease, and what was loaded may be older than that. An empty text gives the lease back.
 
-local books, token, shape, lasts = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
-local now = (redis.call('HGET', books, 'generation') or '') .. ' ' .. shape .. ' '
+local lease, lasts = ARGV[1], ARGV[2]
 local filled = 0
 
-for place = 2, #KEYS do
-    local key, call = KEYS[place], ARGV[place + 2]
-    if redis.call('GET', key) == '~' .. now .. token then
+for place, key in ipairs(KEYS) do
+    local call = ARGV[place + 2]
+    if redis.call('GET', key) == lease then
         if call == '' then
             redis.call('DEL', key)
         else
-            redis.call('SET', key, '=' .. now .. call, 'PX', lasts)
+            redis.call('SET', key, call, 'PX', lasts)
             filled = filled + 1
         end
     end

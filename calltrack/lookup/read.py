@@ -14,15 +14,16 @@ from sqlalchemy import text
 from calltrack.client.state import Away
 from calltrack.db.session import driver, engine
 from calltrack.errors import TryLater, UnknownDoor
-from calltrack.lookup.cache import CHUNK, Cache, Seen, cache
-from calltrack.lookup.call import COLUMNS, Call, pack, unpack
-from calltrack.lookup.flights import Flights
+from calltrack.lookup.cache import CHUNK, LEASED, Cache, cache
+from calltrack.lookup.call import COLUMNS, SHAPE, Call, pack, unpack
 from calltrack.model import call_id as id_of
 
 #: seconds to wait for somebody who loads a call, before asking Postgres beside them
 PATIENCE = 0.5
 #: seconds between two looks meanwhile, at first and at most
 PAUSE, LONGEST_PAUSE = 0.002, 0.02
+#: seconds for which a process believes that there are no further accounts
+FRESH = 60.0
 #: calls that are warmed at most: in the memory of Redis about a kilobyte each
 MOST = 100_000
 
@@ -36,21 +37,22 @@ SELECT recent.id FROM provider_configs account CROSS JOIN LATERAL (
 ORDER BY recent.started_at DESC LIMIT :most
 """)
 
-_flights: Flights[UUID, bytes | None] = Flights()
-
 
 def call(call_id: UUID) -> Call | None:
     """The call with this id of ours; None: there is none."""
-    packed = _flights.share(call_id, lambda: _packed([call_id]).get(call_id))
+    found = cache()
+    try:
+        packed = _through(found, call_id) if found else _load_one(call_id)
+    except Away:
+        packed = _load_one(call_id)
     return unpack(packed) if packed else None
 
 
 def by_external_id(provider: str, external_id: str, account: str | None = None) -> Call | None:
     """The call with this id of the provider's; None: there is none.
 
-    `account` is the name of one. Without it all accounts of the provider are looked at; where there are several, name
-    one: that a call is not there is never kept, so that Postgres is asked for the others each time. Raises
-    `UnknownDoor` where there is no such account, or where several have a call of this id.
+    `account` is the name of one. Where it is not given and the provider has several, Postgres is asked for all of them.
+    Raises `UnknownDoor` where there is no such account, or where several have a call of this id.
     """
     calls = _of(_accounts.of(provider, account), external_id)
     if not calls:  # an account may be new
@@ -62,11 +64,11 @@ def by_external_id(provider: str, external_id: str, account: str | None = None) 
 
 
 def find(wanted: str) -> list[Call]:
-    """The calls with this id, ours or a provider's, at whichever account."""
+    """The calls with this id, ours or a provider's, at whichever account, from Postgres."""
     ids = [id_of(account, wanted) for account in _accounts.of(anew=True)]
     with suppress(ValueError):
         ids.append(UUID(wanted))
-    return [unpack(packed) for packed in _packed(ids).values()]
+    return _unkept(ids)
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,8 @@ def warm(since: datetime, until: datetime | None = None, most: int = MOST) -> Wa
         ids = list(connection.execute(_RECENT, {"since": since, "until": until, "most": most}).scalars())
     try:
         for first in range(0, len(ids), CHUNK):
-            seen = found.look(ids[first : first + CHUNK], counted=False)
-            added += found.fill(seen, _load(seen.ours))
+            lease, ours = found.lease(ids[first : first + CHUNK], counted=False)
+            added += found.fill(lease, _load(ours))
     except Away:
         raise _away() from None
     return Warmed(len(ids), added)
@@ -95,7 +97,7 @@ def warm(since: datetime, until: datetime | None = None, most: int = MOST) -> Wa
 def clear() -> None:
     """Forget all calls: after rows were changed by hand, say. Raises `TryLater`."""
     try:
-        _needed().clear()
+        _needed().forget_all()
     except Away:
         raise _away() from None
 
@@ -104,12 +106,9 @@ def clear() -> None:
 class Stats:
     """How the cache is used, counted since Redis was last emptied."""
 
-    #: calls that were there, and that were not
+    #: calls that were there, and that were not; each process tells its hits with its next miss
     hits: int
     misses: int
-    #: that somebody else was loading, and that were being written
-    waits: int
-    fenced: int
     #: places that are taken, and the bytes of Redis' memory that they take, about
     entries: int
     bytes: int
@@ -117,48 +116,49 @@ class Stats:
     @property
     def hit_rate(self) -> float:
         """Of all calls that were asked for, from 0 to 1."""
-        return self.hits / max(1, self.hits + self.misses + self.waits + self.fenced)
+        return self.hits / max(1, self.hits + self.misses)
 
 
 def stats() -> Stats:
     """How the cache is used. Raises `TryLater`."""
     try:
-        counters, (entries, memory) = _needed().counters(), _needed().size()
+        (hits, misses), size = _needed().counters(), _needed().size()
     except Away:
         raise _away() from None
-    return Stats(**counters, entries=entries, bytes=memory)
+    return Stats(hits, misses, size.entries, size.bytes)
 
 
-def _packed(ids: Sequence[UUID]) -> dict[UUID, bytes]:
-    """Those of these calls that there are."""
-    found = cache()
-    if found is None:
-        return _load(ids)
-    calls: dict[UUID, bytes] = {}
-    left, pause, patient_until = ids, PAUSE, time.monotonic() + PATIENCE
-    while left:
-        try:
-            seen = found.look(left, counted=left is ids)
-        except Away:
-            return calls | _load(left)
-        calls |= seen.calls | _loaded(found, seen)
-        left = seen.theirs
-        if left and time.monotonic() > patient_until:
-            return calls | _load(left)
-        if left:
-            time.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
-    return calls
+def _through(found: Cache, key: UUID) -> bytes | None:
+    """The call from the cache, loaded into it by us or by whoever came before us. Raises `Away`."""
+    pause, patient_until = PAUSE, time.monotonic() + PATIENCE
+    while True:
+        packed = found.get(key)
+        if packed is None:
+            lease, ours = found.lease([key])
+            if ours:
+                return _keep(found, key, lease)
+        elif packed.startswith(SHAPE):
+            found.hit()
+            return packed
+        elif not packed.startswith(LEASED):  # another version of calltrack has packed it
+            return _load_one(key)
+        if time.monotonic() > patient_until:
+            return _load_one(key)
+        time.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)
 
 
-def _loaded(found: Cache, seen: Seen) -> dict[UUID, bytes]:
-    """What only Postgres can say after this look; of it, what is ours to load is kept."""
-    loaded: dict[UUID, bytes] = {}
+def _keep(found: Cache, key: UUID, lease: bytes) -> bytes | None:
+    packed = None
     try:
-        loaded = _load([*seen.ours, *seen.fenced])
+        packed = _load_one(key)
     finally:  # nobody need wait for what failed
-        found.fill(seen, loaded)
-    return loaded
+        found.fill(lease, {key: packed or b""})
+    return packed
+
+
+def _load_one(key: UUID) -> bytes | None:
+    return _load([key]).get(key)
 
 
 def _load(ids: Sequence[UUID]) -> dict[UUID, bytes]:
@@ -171,24 +171,29 @@ def _load(ids: Sequence[UUID]) -> dict[UUID, bytes]:
         return {row[0]: pack(row) for row in rows}
 
 
+def _unkept(ids: Sequence[UUID]) -> list[Call]:
+    return [unpack(packed) for packed in _load(ids).values()]
+
+
 def _of(accounts: Sequence[UUID], external_id: str) -> list[Call]:
     ids = [id_of(account, external_id) for account in accounts]
-    if len(ids) == 1:
-        only = call(ids[0])
-        return [only] if only else []
-    return [unpack(packed) for packed in _packed(ids).values()]
+    if len(ids) > 1:
+        return _unkept(ids)
+    return [found for found in map(call, ids) if found]
 
 
 @dataclass
 class _Accounts:
-    """Which accounts there are, as this process last saw."""
+    """Which accounts there are, as this process saw them, no longer than `FRESH` ago."""
 
     #: (provider, name) → id
     known: dict[tuple[str, str], UUID] = field(default_factory=dict[tuple[str, str], UUID])
+    fresh_until: float = 0.0
 
     def of(self, provider: str | None = None, name: str | None = None, *, anew: bool = False) -> list[UUID]:
         """The ids of those that are meant. Raises `UnknownDoor` where there is none of them."""
-        if anew or not self._meant(provider, name):
+        if anew or time.monotonic() > self.fresh_until or not self._meant(provider, name):
+            self.fresh_until = time.monotonic() + FRESH
             with engine().connect() as connection:
                 self.known = {(row[0], row[1]): row[2] for row in connection.execute(_ACCOUNTS)}
         found = self._meant(provider, name)

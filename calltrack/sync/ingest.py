@@ -18,7 +18,7 @@ from uuid import UUID
 from psycopg import Cursor, DataError
 
 from calltrack.db import upsert
-from calltrack.lookup import fence
+from calltrack.lookup import forget
 from calltrack.model import FIELDS, Observation, Source, call_id
 from calltrack.sync import confirmations
 from calltrack.sync.merge import Row, changed, confirm, disown, merged, said, stamp_of
@@ -218,7 +218,7 @@ def _merge(
     if writes:
         target.update(cursor, writes)
         if target.logged:
-            fence.changing(cursor, [row.id for row in writes])
+            forget.after_commit(cursor, [row.id for row in writes])
 
 
 def _listed(call: _Call) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -37,14 +38,13 @@ SELECT recent.id FROM provider_configs account CROSS JOIN LATERAL (
 ORDER BY recent.started_at DESC LIMIT :most
 """)
 
+#: more than the threads that a process has at work; so many connections to Redis it makes at most
+_lanes = [threading.Lock() for _ in range(32)]
+
 
 def call(call_id: UUID) -> Call | None:
     """The call with this id of ours; None: there is none."""
-    found = cache()
-    try:
-        packed = _through(found, call_id) if found else _load_one(call_id)
-    except Away:
-        packed = _load_one(call_id)
+    packed = _packed(call_id)
     return unpack(packed) if packed else None
 
 
@@ -126,6 +126,21 @@ def stats() -> Stats:
     except Away:
         raise _away() from None
     return Stats(hits, misses, size.entries, size.bytes)
+
+
+def _packed(key: UUID) -> bytes | None:
+    """The call, packed. Threads that ask for one call go one after the other: many at once would starve each other."""
+    if (found := cache()) is None:
+        return _load_one(key)
+    lane = _lanes[key.int % len(_lanes)]
+    if not lane.acquire(timeout=PATIENCE):
+        return _load_one(key)
+    try:
+        return _through(found, key)
+    except Away:
+        return _load_one(key)
+    finally:
+        lane.release()
 
 
 def _through(found: Cache, key: UUID) -> bytes | None:

@@ -271,16 +271,22 @@ def test_with_writers_and_readers_at_once_nobody_gets_what_is_older_than_a_finis
 # ── many at once ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_of_many_threads_one_asks_postgres(database, account, slow_load, monkeypatch):
-    monkeypatch.setattr(read, "PATIENCE", 30)
-    key, number = put(database, account), 50
+def test_of_many_threads_one_asks_postgres_and_they_share_a_connection(database, account, slow_load, use_redis, valkey):
+    key, number = put(database, account), 200  # more than a client of Redis has connections
+    found = use_redis(valkey.url)
+    began = threading.Barrier(number)
+
+    def look():
+        began.wait(30)
+        return lookup.call(key)
+
     with ThreadPoolExecutor(number) as side:
-        found = [side.submit(lookup.call, key) for _ in range(number)]
+        calls_found = [side.submit(look) for _ in range(number)]
         assert slow_load.read.wait(30)
-        until(lambda: not side._work_queue.qsize())  # all have begun
         slow_load.go.set()
-        assert {one.result(30).id for one in found} == {key}
+        assert {one.result(30).id for one in calls_found} == {key}
     assert slow_load.loads == 1
+    assert len(found._client.connection_pool._available_connections) == 1
 
 
 #: asks for a call as soon as it is let, in several threads, and tells how many had to ask Postgres
@@ -324,7 +330,8 @@ def test_who_waits_too_long_asks_beside(database, account, slow_load, monkeypatc
     with ThreadPoolExecutor(1) as side:
         stuck = side.submit(lookup.call, key)
         assert slow_load.read.wait(30)
-        assert lookup.call(key).id == key
+        assert lookup.call(key).id == key  # its lane is taken
+        assert read._through(cache(), key)  # as another process would
         slow_load.go.set()
         stuck.result(30)
 

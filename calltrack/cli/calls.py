@@ -29,8 +29,7 @@ def show(wanted: str, as_json: bool) -> None:
     if not found:
         raise NotThere(f"There is no call {wanted!r}: `calltrack explain {wanted}` says why.")
     for one in found:
-        values = {name: getattr(one, name) for name in lookup.Call.__dataclass_fields__}
-        told({**values, "id": str(one.id), "account_id": str(one.account_id)}, as_json=as_json)
+        told({**one._asdict(), "id": str(one.id), "account_id": str(one.account_id)}, as_json=as_json)
 
 
 @calls.command()

@@ -7,11 +7,10 @@ gives, type by type: amounts keep their digits, times their microseconds.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -21,8 +20,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from calltrack.db.tables import calls
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """A row of `calls`. What each field means: `calltrack.model.CallRecord`."""
 
     id: UUID
@@ -72,7 +70,7 @@ class Call:
     updated_at: datetime
 
 
-NAMES = tuple(field.name for field in fields(Call))
+NAMES = Call._fields
 
 #: how a value that JSON does not know is read; metadata is packed as Postgres writes it, so that no number is touched
 _READ: dict[type[Any], Callable[[str], Any]] = {
@@ -101,4 +99,4 @@ def unpack(packed: bytes) -> Call:
     for place, read in _READ_AT:
         if values[place] is not None:
             values[place] = read(values[place])
-    return Call(*values)
+    return Call._make(values)

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID, uuid4
@@ -77,7 +77,7 @@ def from_postgres(database, key):
 
 
 def as_row(call):
-    return {name: getattr(call, name) for name in NAMES}
+    return call._asdict()
 
 
 def kept_at(key):
@@ -150,7 +150,7 @@ def repr_of(value):
 
 def test_a_call_has_all_columns_but_the_merges_own_books_and_the_providers_record():
     left_out = {"provider_data", "observations", "content_digest"}
-    assert [field.name for field in fields(lookup.Call)] == [one.name for one in calls.c if one.name not in left_out]
+    assert list(lookup.Call._fields) == [one.name for one in calls.c if one.name not in left_out]
 
 
 # ── after a commit ───────────────────────────────────────────────────────────────────────────────────────────────────

@@ -27,10 +27,8 @@ PAGE = 1000
 AS_IT_IS = "as it is"
 #: name → what could be made
 CANDIDATES = {
-    "caller_number, started_at": "(caller_number, started_at DESC)",
     "account_id, caller_number, started_at": "(account_id, caller_number, started_at DESC)",
     "account_id, tracking_number, started_at": "(account_id, tracking_number, started_at DESC)",
-    "started_at": "(started_at DESC)",
     "started_at (BRIN)": "USING brin (started_at)",
     "updated_at": "(updated_at)",
 }

@@ -33,7 +33,7 @@ QUERIES = {
         SELECT * FROM calls WHERE account_id = :account ORDER BY started_at DESC LIMIT 50""",
     "newest 50 of a small account that failed": """
         SELECT * FROM calls WHERE account_id = :small AND status = 'failed' ORDER BY started_at DESC LIMIT 50""",
-    "newest 50 of all accounts": "SELECT * FROM calls WHERE started_at IS NOT NULL ORDER BY started_at DESC LIMIT 50",
+    "newest 50 of all accounts": "SELECT * FROM calls WHERE started_at < now() ORDER BY started_at DESC LIMIT 50",
     "the same, account by account": """
         SELECT newest.* FROM provider_configs account CROSS JOIN LATERAL (
             SELECT * FROM calls WHERE account_id = account.id ORDER BY started_at DESC LIMIT 50) newest

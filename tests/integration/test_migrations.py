@@ -15,8 +15,8 @@ from calltrack.db import audit, migrate, tables
 from calltrack.db.session import connect
 from calltrack.errors import FixConfiguration, TryLater
 
-HEAD = "014_page_contents"
-BEFORE_HEAD = "013_confirmed_as"
+HEAD = "017_calls_found"
+BEFORE_HEAD = "014_page_contents"
 ALL = len(list(migrate.STEPS.glob("versions/[0-9]*.py")))
 #: the next step after this one changes `calls`
 BEFORE_CALLS = "005_rejects_and_changes"

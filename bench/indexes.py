@@ -29,6 +29,7 @@ AS_IT_IS = "as it is"
 CANDIDATES = {
     "account_id, caller_number, started_at": "(account_id, caller_number, started_at DESC)",
     "account_id, tracking_number, started_at": "(account_id, tracking_number, started_at DESC)",
+    "started_at": "(started_at DESC)",
     "started_at (BRIN)": "USING brin (started_at)",
     "updated_at": "(updated_at)",
 }

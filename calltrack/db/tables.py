@@ -163,7 +163,6 @@ calls = Table(
         text("started_at DESC"),
         postgresql_where=text("caller_number IS NOT NULL"),
     ),
-    Index("ix_calls_started", text("started_at DESC")),
     Index("ix_calls_lead_id", "lead_id", postgresql_where=text("lead_id IS NOT NULL")),
     Index("ix_calls_tags", "tags", postgresql_using="gin", postgresql_where=text("tags IS NOT NULL")),
 )

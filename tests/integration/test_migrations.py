@@ -15,7 +15,7 @@ from calltrack.db import audit, migrate, tables
 from calltrack.db.session import connect
 from calltrack.errors import FixConfiguration, TryLater
 
-HEAD = "017_calls_found"
+HEAD = "017_caller_number"
 BEFORE_HEAD = "014_page_contents"
 ALL = len(list(migrate.STEPS.glob("versions/[0-9]*.py")))
 #: the next step after this one changes `calls`

@@ -1,11 +1,11 @@
-"""Calls of a caller's number, and the newest of all accounts."""
+"""The calls of a number, found at once."""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "017_calls_found"
+revision = "017_caller_number"
 down_revision = "014_page_contents"
 branch_labels = None
 depends_on = None
@@ -18,9 +18,7 @@ def upgrade() -> None:
         ["caller_number", sa.text("started_at DESC")],
         postgresql_where=sa.text("caller_number IS NOT NULL"),
     )
-    op.create_index("ix_calls_started", "calls", [sa.text("started_at DESC")])
 
 
 def downgrade() -> None:
-    op.drop_index("ix_calls_started", "calls")
     op.drop_index("ix_calls_caller_number_started", "calls")

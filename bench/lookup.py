@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -139,10 +140,12 @@ def by_either_id(call: Known, turn: int) -> lookup.Call:
 
 
 def lookups(calls: Sequence[Known], args: argparse.Namespace) -> None:
-    """Print how long lookups take, through the cache and without one, in turns."""
+    """Print how long lookups take, through the warmed cache and without one, in turns."""
+    since = datetime.now(UTC) - timedelta(days=1)
     print(f"{args.rate} lookups a second of {len(calls):,} calls, {CHANGED} changed a second, {args.seconds:g} s each:")
     for _ in range(args.rounds):
         for name, without in (("through the cache", False), ("without a cache", True)):
+            lookup.warm(since)
             load = os.getloadavg()[0]
             with unplugged(without), changing(calls) as writer:
                 took = ask(calls, writer, args)

@@ -289,6 +289,17 @@ def test_of_many_threads_one_asks_postgres_and_they_share_a_connection(database,
     assert len(found._client.connection_pool._available_connections) == 1
 
 
+def test_threads_take_no_answer_to_a_question_that_was_asked_before_they_came(database, account, slow_load):
+    key = put(database, account, disposition="old")
+    with ThreadPoolExecutor(2) as side:
+        early = side.submit(lookup.call, key)
+        assert slow_load.read.wait(30)
+        commit(key, disposition="new")
+        late = side.submit(lookup.call, key)  # has seen the commit
+        slow_load.go.set()
+        assert (early.result(30).disposition, late.result(30).disposition) == ("old", "new")
+
+
 #: asks for a call as soon as it is let, in several threads, and tells how many had to ask Postgres
 CROWD = """
 import sys, threading

@@ -26,6 +26,15 @@ BENCHMARKS: dict[str, Benchmark] = {
     "scale": lambda args: scale.run(max(args.records // 4, 1), args.rounds, args.seconds),
     "budget": lambda _: program.run("budget", "Eight processes at one limit", []),
     "remap": lambda args: program.run("remap", "An archive, read anew", [f"--records={10 * args.records}"]),
+    "lookup": lambda args: program.run(
+        "lookup", "Through Redis and without", [f"--rows={args.records}", f"--rounds={args.rounds}"]
+    ),
+    "queries": lambda args: program.run("queries", "Queries of a table of years", [f"--rows={100 * args.records}"]),
+    "indexes": lambda args: program.run(
+        "indexes",
+        f"What each index costs, medians of {args.rounds}",
+        [f"--rows={10 * args.records}", f"--new={args.records}", f"--rounds={args.rounds}"],
+    ),
 }
 
 #: where the figures go that do not go into `docs/performance.md`

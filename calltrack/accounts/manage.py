@@ -17,8 +17,10 @@ from calltrack.client.ask import fill_path
 from calltrack.db import accounts, audit
 from calltrack.db.accounts import DEFAULT, Account
 from calltrack.db.credentials import Vault
+from calltrack.db.session import driver
 from calltrack.db.tables import calls
 from calltrack.errors import FixConfiguration, NotThere
+from calltrack.lookup import forget
 from calltrack.mapping import Context
 from calltrack.provider import Provider
 
@@ -199,6 +201,7 @@ def remove(conn: Connection, account_id: UUID) -> None:
     label = accounts.label(conn, account_id)
     lost = conn.scalar(select(func.count()).where(calls.c.account_id == account_id))
     accounts.remove(conn, account_id)
+    forget.all_after_commit(driver(conn).cursor())
     audit.record(conn, "account.removed", label, calls=lost)
 
 

@@ -1,4 +1,4 @@
-"""`calltrack calls`: one call, as its provider has it, and changes of it."""
+"""`calltrack calls`: one call, as it stands here or as its provider has it, and changes of it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,29 @@ from collections.abc import Sequence
 
 import click
 
+from calltrack import lookup
 from calltrack.cli.asked import ACCOUNT, asked, told
-from calltrack.errors import FixConfiguration
+from calltrack.cli.connection import database
+from calltrack.errors import FixConfiguration, NotThere
 from calltrack.sync.hints import Hint
 
 
 @click.group()
 def calls() -> None:
-    """Get a call from its provider, and change it there."""
+    """Show a call, get it from its provider, and change it there."""
+
+
+@calls.command()
+@click.argument("wanted", metavar="ID_OR_EXTERNAL_ID")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, one call a line.")
+def show(wanted: str, as_json: bool) -> None:
+    """Show the call with this id, ours or the provider's, as it stands here. No provider is asked."""
+    with database():
+        found = lookup.find(wanted)
+    if not found:
+        raise NotThere(f"There is no call {wanted!r}: `calltrack explain {wanted}` says why.")
+    for one in found:
+        told({**one._asdict(), "id": str(one.id), "account_id": str(one.account_id)}, as_json=as_json)
 
 
 @calls.command()

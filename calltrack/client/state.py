@@ -26,13 +26,13 @@ class Away(Exception):
     """Redis does not answer."""
 
 
-def connect(url: str) -> redis.Redis:
+def connect(url: str, *, patience: float = PATIENCE) -> redis.Redis:
     """A client that gives up soon: a request to a provider must not hang on its bookkeeping. Answers are bytes.
 
-    A dropped connection is opened again at once, a timeout is not tried twice.
+    `patience`: seconds to wait for one. A dropped connection is opened again at once, a timeout is not tried twice.
     """
     again = Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,))
-    return redis.Redis.from_url(url, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE, retry=again)
+    return redis.Redis.from_url(url, socket_timeout=patience, socket_connect_timeout=patience, retry=again)
 
 
 class Shared:

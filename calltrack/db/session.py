@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache, partial
 from typing import Any, LiteralString, TypeVar, cast
 
@@ -31,6 +31,28 @@ FRESH = 1.0
 
 class DiscreetConnection(psycopg.Connection[TupleRow]):
     """A connection whose errors say what went wrong, but not what a row holds: they end in logs, and in Flower."""
+
+    #: of the transaction that is under way
+    _after_commit: tuple[Callable[[], None], ...] = ()
+
+    def after_commit(self, call: Callable[[], None]) -> None:
+        """Call this once the transaction that is under way is committed, also where nobody knows whether it was.
+
+        Not after a rollback. It must neither raise nor take long.
+        """
+        self._after_commit += (call,)
+
+    def commit(self) -> None:
+        calls, self._after_commit = self._after_commit, ()
+        try:
+            super().commit()
+        finally:
+            for call in calls:
+                call()
+
+    def rollback(self) -> None:
+        self._after_commit = ()
+        super().rollback()
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         try:

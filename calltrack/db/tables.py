@@ -157,6 +157,12 @@ calls = Table(
         text("started_at DESC"),
         postgresql_where=text("agent_name IS NOT NULL"),
     ),
+    Index(
+        "ix_calls_caller_number_started",
+        "caller_number",
+        text("started_at DESC"),
+        postgresql_where=text("caller_number IS NOT NULL"),
+    ),
     Index("ix_calls_lead_id", "lead_id", postgresql_where=text("lead_id IS NOT NULL")),
     Index("ix_calls_tags", "tags", postgresql_using="gin", postgresql_where=text("tags IS NOT NULL")),
 )

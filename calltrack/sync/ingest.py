@@ -18,6 +18,7 @@ from uuid import UUID
 from psycopg import Cursor, DataError
 
 from calltrack.db import upsert
+from calltrack.lookup import forget
 from calltrack.model import FIELDS, Observation, Source, call_id
 from calltrack.sync import confirmations
 from calltrack.sync.merge import Row, changed, confirm, disown, merged, said, stamp_of
@@ -220,6 +221,8 @@ def _merge(
             writes.append(_staged(call, after, names, digest))
     if writes:
         target.update(cursor, writes)
+        if target.logged:
+            forget.after_commit(cursor, [row.id for row in writes])
 
 
 def _listed(call: _Call) -> bool:

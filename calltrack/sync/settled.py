@@ -17,6 +17,7 @@ from uuid import UUID
 from psycopg import Cursor
 
 from calltrack.db import upsert
+from calltrack.lookup import forget
 from calltrack.sync.confirmations import guard_page
 from calltrack.sync.merge import Row, confirm
 from calltrack.sync.rows import columns_of, row_of
@@ -59,4 +60,5 @@ def _raise(cursor: Cursor[Any], account_id: UUID, seen: dict[UUID, list[Seen]]) 
             writes.append(upsert.Staged(call, account_id, "", "", values, None, None, None))
     if writes:
         upsert.CALLS.update(cursor, writes)
+        forget.after_commit(cursor, [row.id for row in writes])
     return len(writes)

@@ -16,6 +16,7 @@ from uuid import UUID
 from psycopg import Cursor
 
 from calltrack.db import upsert
+from calltrack.lookup import forget
 from calltrack.model import Source
 from calltrack.sync.merge import Row, Stamp, changed, microseconds
 from calltrack.sync.rows import SIZE, columns_of, digest_of, row_of
@@ -126,6 +127,7 @@ def apply(cursor: Cursor[Any], reach: Reach, after: str) -> list[Compared]:
     writes = [_staged(reach, call) for call in _by_id(merged) if not call.settled]
     if writes:
         upsert.CALLS.update(cursor, writes)
+        forget.after_commit(cursor, [row.id for row in writes])
     cursor.execute(_FORGET, [[known[0] for known in chunk]])
     return [*(call for call in new if call.id in inserted), *merged]
 

@@ -15,8 +15,8 @@ from calltrack.db import audit, migrate, tables
 from calltrack.db.session import connect
 from calltrack.errors import FixConfiguration, TryLater
 
-HEAD = "016_partitions"
-BEFORE_HEAD = "015_retention"
+HEAD = "017_caller_number"
+BEFORE_HEAD = "016_partitions"
 ALL = len(list(migrate.STEPS.glob("versions/[0-9]*.py")))
 #: the next step after this one changes `calls`
 BEFORE_CALLS = "005_rejects_and_changes"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import warnings
 from typing import Any
 
@@ -30,6 +31,18 @@ app = Celery("calltrack", config_source="celeryconfig", task_cls=Work)
 @signals.setup_logging.connect
 def _set_up_logging(**_: Any) -> None:
     log.setup(settings().log_format)
+
+
+@signals.worker_process_init.connect
+@signals.worker_ready.connect
+def _keep_what_is_loaded(**_: Any) -> None:
+    """The garbage collector need not look through it again each time that a page's records come and go.
+
+    With that, and looking more seldom, storing takes a twelfth less CPU (docs/performance.md).
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 @signals.task_prerun.connect

@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import Connection, Row, Select, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert as insert_into
 
+from calltrack.db import session
 from calltrack.db.credentials import Vault, key_id
 from calltrack.db.tables import provider_configs
 from calltrack.errors import FixConfiguration, UnknownDoor
@@ -244,11 +245,12 @@ def _sealed(
     return vault.seal({**secrets, WEBHOOK_SECRETS: list(webhook_secrets)}, account_id, provider)
 
 
-def _row(conn: Connection, account_id: UUID) -> Row[Any]:
-    row = conn.execute(select(provider_configs).where(_ROW.id == account_id)).first()
-    if row is None:
+def _row(conn: Connection, account_id: UUID) -> Any:
+    """It is looked up for every page that is fetched."""
+    found = session.row(conn, "SELECT * FROM provider_configs WHERE id = %(id)s", {"id": account_id})
+    if found is None:
         raise UnknownDoor
-    return row
+    return found
 
 
 def _opened(row: Row[Any], vault: Vault) -> dict[str, Any]:

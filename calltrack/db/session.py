@@ -11,7 +11,7 @@ from typing import Any, LiteralString, TypeVar, cast
 
 import psycopg
 from psycopg.abc import PQGen
-from psycopg.rows import TupleRow, dict_row
+from psycopg.rows import TupleRow, dict_row, namedtuple_row
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DisconnectionError
 
@@ -116,6 +116,11 @@ def rows(connection: Connection, query: LiteralString, values: Mapping[str, Any]
     For the few statements that run for every page.
     """
     return driver(connection).cursor(row_factory=dict_row).execute(query, values).fetchall()
+
+
+def row(connection: Connection, query: LiteralString, values: Mapping[str, Any]) -> Any:
+    """As `rows`, for one row at most: a named tuple, or None."""
+    return driver(connection).cursor(row_factory=namedtuple_row).execute(query, values).fetchone()
 
 
 def _database_url() -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 from operator import attrgetter
 from typing import Any, NamedTuple, Self
 from uuid import UUID
@@ -127,7 +126,7 @@ def _ingest(cursor: Cursor[Any], batch: Sequence[Observation], target: upsert.Ta
         News(call.id, call.observations[-1], True, _listed(call)) for call in new if call.id in inserted
     )
     late = [call for call in new if call.id not in inserted]
-    _merge(cursor, sorted([*old, *late], key=lambda call: call.id), outcome, target, thorough=thorough)
+    _merge(cursor, sorted([*old, *late], key=attrgetter("id.int")), outcome, target, thorough=thorough)
     return outcome
 
 
@@ -144,9 +143,14 @@ def _difference(call: _Call, before: Row) -> list[str]:
 
 def _by_call(batch: Iterable[Observation]) -> list[_Call]:
     """The observations, grouped by call, in the order of the calls' ids."""
-    keyed = [(call_id(one.account_id, one.record.external_id), one) for one in batch]
-    keyed.sort(key=lambda pair: pair[0])
-    return [_Call(key, [one for _, one in group]) for key, group in groupby(keyed, key=lambda pair: pair[0])]
+    grouped: dict[UUID, list[Observation]] = {}
+    for one in batch:
+        grouped.setdefault(call_id(one.account_id, one.record.external_id), []).append(one)
+    return [_Call(key, grouped[key]) for key in sorted(grouped, key=_number)]
+
+
+#: as Postgres sorts ids, and much quicker than comparing them
+_number = attrgetter("int")
 
 
 def _said_before(call: _Call, digest: bytes | None, outcome: Outcome, target: upsert.Table) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from hashlib import blake2b
@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import Connection, RowMapping, text
+from sqlalchemy import Connection, text
 from structlog.contextvars import bound_contextvars
 
 from calltrack import log, registry
@@ -24,7 +24,7 @@ from calltrack.client.retry import Decision, decide
 from calltrack.client.windows import Window
 from calltrack.db import accounts
 from calltrack.db.accounts import Account
-from calltrack.db.session import engine
+from calltrack.db.session import engine, rows
 from calltrack.errors import (
     CalltrackError,
     EndlessPages,
@@ -68,30 +68,33 @@ LANES = {
     Mode.CHECK.value: Lane.REPAIR,
 }
 
+#: a row of `sync_pages`, with its slice's range, its run's mode and axis, and its account's name and settings
+Page = Mapping[str, Any]
+
 logger = log.get(__name__)
 
 #: `(SELECT …)` keeps Postgres from planning this anew each time, which costs more than it does: with the id at hand one
 #: partition looks cheaper than all of them, and which one it is it also finds with the plan that it has
-_CLAIM = text("""
-UPDATE sync_pages page SET leased_until = now() + :lease, attempts = attempts + 1
+_CLAIM = """
+UPDATE sync_pages page SET leased_until = now() + %(lease)s, attempts = attempts + 1
 FROM sync_runs run, sync_slices slice, provider_configs account
-WHERE page.id = (SELECT CAST(:page_id AS bigint))
+WHERE page.id = (SELECT CAST(%(page_id)s AS bigint))
   AND page.state = 'pending' AND page.next_attempt_at <= now() + interval '1 second'
   AND (page.leased_until IS NULL OR page.leased_until < now())
   AND run.id = page.run_id AND run.state = 'running' AND slice.id = page.slice_id
   AND account.id = page.account_id AND account.is_active
   AND (account.blocked_until IS NULL OR account.blocked_until < now())
 RETURNING page.*, run.mode, run.axis, slice.since, slice.until, account.settings, account.name AS account
-""")
-_LAND = text("""
-UPDATE sync_pages SET state = 'fetched', body = :body, body_digest = :digest,
+"""
+_LAND = """
+UPDATE sync_pages SET state = 'fetched', body = %(body)s, body_digest = %(digest)s,
     fetched_at = clock_timestamp(), hinted_at = now(), leased_until = NULL, failing_since = NULL,
     reason = NULL, error = NULL
-WHERE id = :page_id AND state = 'pending'
+WHERE id = %(page_id)s AND state = 'pending'
 RETURNING id, (
     SELECT count(*) FROM sync_pages same WHERE same.slice_id = sync_pages.slice_id
-        AND same.number > sync_pages.number - 50 AND same.body_digest = :digest)
-""")
+        AND same.number > sync_pages.number - 50 AND same.body_digest = %(digest)s) AS same
+"""
 _EXHAUSTED = text("UPDATE sync_slices SET state = :state WHERE id = :slice_id")
 _EXPECT = text("""
 WITH said AS (UPDATE sync_slices SET expected = :total WHERE id = :slice_id RETURNING run_id)
@@ -135,7 +138,7 @@ class Fetched:
 class _Work:
     """A claimed page with everything that fetching it needs."""
 
-    page: RowMapping
+    page: Page
     account: Account
     provider: Provider
     calls: Calls
@@ -195,10 +198,11 @@ def _at_once(hints: Sequence[Hint]) -> Hint | None:
 def fetch(page_id: int) -> Fetched:
     """Fetch one page, if it is still to be fetched and nobody else is at it."""
     with engine().begin() as connection:
-        page = connection.execute(_CLAIM, {"page_id": page_id, "lease": LEASE}).mappings().one_or_none()
-        account = _account(connection, page["account_id"]) if page else None
-    if page is None or account is None:
-        return Fetched()
+        claimed = rows(connection, _CLAIM, {"page_id": page_id, "lease": LEASE})
+        if not claimed:
+            return Fetched()
+        page = claimed[0]
+        account = _account(connection, page["account_id"])
     with bound_contextvars(account=f"{page['provider']}/{page['account']}", run_id=page["run_id"], page=page["number"]):
         if isinstance(account, CalltrackError):
             return _fail(page, account)
@@ -266,8 +270,8 @@ def _land(work: _Work, answer: Answer, records: list[Raw], cursor: Cursor | None
     landing = {"page_id": page["id"], "body": zlib.compress(answer.body, 1), "digest": _digest(answer, records)}
     try:
         with engine().begin() as connection:
-            landed = connection.execute(_LAND, landing).one_or_none()
-            if landed is None:
+            landed = rows(connection, _LAND, landing)
+            if not landed:
                 return Fetched()
             if (
                 page["number"] == 1
@@ -279,7 +283,7 @@ def _land(work: _Work, answer: Answer, records: list[Raw], cursor: Cursor | None
             if cursor is None:
                 connection.execute(_EXHAUSTED, {"slice_id": page["slice_id"], "state": "exhausted"})
                 return Fetched(landed=True)
-            if landed[1] >= REPEATS - 1 and records:
+            if landed[0]["same"] >= REPEATS - 1 and records:
                 raise EndlessPages
             return Fetched(True, (_open_next(connection, page, cursor),))
     except EndlessPages:
@@ -295,7 +299,7 @@ def _digest(answer: Answer, records: list[Raw]) -> bytes:
     return blake2b(content, digest_size=16).digest()
 
 
-def _open_next(connection: Connection, page: RowMapping, cursor: Cursor) -> Hint:
+def _open_next(connection: Connection, page: Page, cursor: Cursor) -> Hint:
     number = page["number"] + 1
     return runs.open_page(
         connection, page["run_id"], page["slice_id"], page["account_id"], page["provider"], number, cursor
@@ -306,9 +310,9 @@ def _endless(work: _Work, landing: dict[str, Any]) -> Fetched:
     """Keep the page that was fetched, and stop the run: reading on would never end."""
     error = EndlessPages()
     with engine().begin() as connection:
-        landed = connection.execute(_LAND, landing).one_or_none()
+        landed = rows(connection, _LAND, landing)
         runs.fail(connection, work.page["run_id"], error.reason, error.message)
-    return Fetched(landed=landed is not None)
+    return Fetched(landed=bool(landed))
 
 
 def _split(work: _Work) -> Fetched:
@@ -326,7 +330,7 @@ def _split(work: _Work) -> Fetched:
         return Fetched(hints=tuple(runs.open_slice(connection, run, part) for part in parts))
 
 
-def _outage(page: RowMapping) -> bool:
+def _outage(page: Page) -> bool:
     with engine().connect() as connection:
         return bool(connection.execute(_OUTAGE, {"page_id": page["id"], "longest": LONGEST_OUTAGE}).scalar())
 
@@ -359,7 +363,7 @@ def _park(work: _Work, error: CalltrackError, decision: Decision) -> Fetched:
     )
 
 
-def _fail(page: RowMapping, error: CalltrackError) -> Fetched:
+def _fail(page: Page, error: CalltrackError) -> Fetched:
     """Stop the run with the reason. What a person must mend is noted with the account too."""
     with engine().begin() as connection:
         connection.execute(_FAIL, {"page_id": page["id"], "reason": error.reason, "error": error.message})

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, RowMapping, text
 from calltrack import log, registry
 from calltrack.client.windows import Window
 from calltrack.db import accounts, audit
-from calltrack.db.session import engine
+from calltrack.db.session import engine, rows
 from calltrack.errors import EndlessPages, FixConfiguration
 from calltrack.sync import lateness
 from calltrack.sync.hints import Hint, Step
@@ -55,12 +55,12 @@ WHERE id = :run_id
 _SLICE = text("INSERT INTO sync_slices (run_id, since, until) VALUES (:run_id, :since, :until) RETURNING id")
 _COMPLETE_SLICE = text("UPDATE sync_slices SET state = 'exhausted' WHERE id = :slice_id")
 #: a cursor that comes again would read for ever
-_PAGE = text("""
+_PAGE = """
 INSERT INTO sync_pages (run_id, slice_id, account_id, provider, number, cursor)
-SELECT :run_id, :slice_id, :account_id, :provider, :number, CAST(:cursor AS jsonb)
-WHERE NOT EXISTS (SELECT FROM sync_pages WHERE slice_id = :slice_id AND cursor = CAST(:cursor AS jsonb))
+SELECT %(run_id)s, %(slice_id)s, %(account_id)s, %(provider)s, %(number)s, CAST(%(cursor)s AS jsonb)
+WHERE NOT EXISTS (SELECT FROM sync_pages WHERE slice_id = %(slice_id)s AND cursor = CAST(%(cursor)s AS jsonb))
 RETURNING id
-""")
+"""
 _FINISH = text("""
 UPDATE sync_runs run SET state = 'completed', finished_at = now(), progressed_at = now(), reason = NULL, error = NULL
 WHERE id = :run_id AND state = 'running'
@@ -182,10 +182,10 @@ def open_page(
     Who opens the next page of a slice holds the row of the one before: no index needs to keep two of them apart.
     """
     page = {"run_id": run_id, "slice_id": slice_id, "account_id": account_id, "provider": provider, "number": number}
-    page_id = connection.execute(_PAGE, {**page, "cursor": orjson.dumps(cursor).decode()}).scalar()
-    if page_id is None:
+    opened = rows(connection, _PAGE, {**page, "cursor": orjson.dumps(cursor).decode()})
+    if not opened:
         raise EndlessPages
-    return page_hint(Step.FETCH, provider, page_id, number, run_id)
+    return page_hint(Step.FETCH, provider, opened[0]["id"], number, run_id)
 
 
 def page_hint(step: Step, provider: str, page_id: int, number: int, run_id: int, delay: float = 0.0) -> Hint:

@@ -6,11 +6,9 @@ from calltrack import mapping as read
 from calltrack.mapping import Context
 from calltrack.model import CallRecord, Direction, Finality
 
-CALLER = ("caller", "caller_number", "nanp_caller_number", "caller_id")
-
 
 def _also(record: CallRecord, context: Context) -> None:
-    raw = record.raw
+    raw, record.primary_phone = record.raw, record.caller_number
     # Calls come in by a tracking number; `via` names the exceptions.
     record.direction = Direction.OUTBOUND if str(raw.get("via")).startswith("outbound") else Direction.INBOUND
     if record.answered_at is None and raw.get("connected") is not False:
@@ -30,9 +28,8 @@ FIELDS = read.Fields(
         "status": "status",
         # Since v3 the number is an object, since v4 the campaign, too.
         "tracking_number": ("number.number", "number", "tracking_number", "called_number", "dialed_number"),
-        "caller_number": CALLER,
+        "caller_number": ("caller", "caller_number", "nanp_caller_number", "caller_id"),
         "destination_number": ("receiving_number", "dialed_number"),
-        "primary_phone": CALLER,
         "campaign_id": ("campaign.id", "campaign_id", "cid"),
         "campaign_name": ("campaign.name", "campaign_name"),
         "publisher_id": ("afid", "affiliate_id", "system_affiliate_id"),

@@ -9,10 +9,11 @@ from calltrack.errors import NotACall
 from calltrack.mapping import Context, Raw
 from calltrack.model import CallRecord, Direction, Status
 
-CALLER, COSTS = ("caller_number", "caller_id"), ("provider_cost", "trackdrive_cost")
+COSTS = ("provider_cost", "trackdrive_cost")
 
 
 def _also(record: CallRecord, _: Context) -> None:
+    record.primary_phone = record.caller_number
     outbound = "outbound" in read.word(record.raw.get("category"))
     record.direction = Direction.OUTBOUND if outbound else Direction.INBOUND
     costs = [cost for cost in (read.money(record.raw.get(name)) for name in COSTS) if cost is not None]
@@ -25,9 +26,8 @@ FIELDS = read.Fields(
         "external_id": ("uuid", "call_uuid", "trackdrive_call_uuid"),
         "status": "status",
         "tracking_number": "number_called",
-        "caller_number": CALLER,
+        "caller_number": ("caller_number", "caller_id"),
         "destination_number": "connected_to",
-        "primary_phone": CALLER,
         "campaign_id": "offer_id",
         "campaign_name": "offer",
         "publisher_id": "traffic_source_id",

@@ -58,6 +58,14 @@ class Outcome:
         return self
 
 
+class _Into(NamedTuple):
+    """Where a batch goes, and how: see `ingest`."""
+
+    target: upsert.Table
+    thorough: bool
+    new: bool
+
+
 @dataclass(slots=True)
 class _Call:
     """All observations of one call in a batch, and its row as far as it is known."""
@@ -67,34 +75,39 @@ class _Call:
 
 
 def ingest(
-    cursor: Cursor[Any], batch: Sequence[Observation], *, thorough: bool = False, target: upsert.Table = upsert.CALLS
+    cursor: Cursor[Any],
+    batch: Sequence[Observation],
+    *,
+    thorough: bool = False,
+    new: bool = False,
+    target: upsert.Table = upsert.CALLS,
 ) -> Outcome:
     """Let a batch of observations flow into `calls`. What Postgres refuses is isolated; the rest goes through.
 
     `thorough`: compare each one with its row, also where the row took it in before: this mends damaged rows.
+    `new`: hardly any of the calls will have a row, so that is not asked first. Where it is wrong it only costs time.
     """
+    into = _Into(target, thorough=thorough, new=new)
     cursor.execute("SAVEPOINT batch")
     try:
-        return _ingest(cursor, batch, target, thorough=thorough)
+        return _ingest(cursor, batch, into)
     except DataError:
         cursor.execute("ROLLBACK TO SAVEPOINT batch")
-    refused = _refused(cursor, batch, target, thorough=thorough)
+    refused = _refused(cursor, batch, into)
     bad = {id(observation) for observation, _ in refused}
-    outcome = _ingest(cursor, [one for one in batch if id(one) not in bad], target, thorough=thorough)
+    outcome = _ingest(cursor, [one for one in batch if id(one) not in bad], into)
     outcome.refused = refused
     return outcome
 
 
-def _refused(
-    cursor: Cursor[Any], batch: Sequence[Observation], target: upsert.Table, *, thorough: bool
-) -> list[tuple[Observation, str]]:
+def _refused(cursor: Cursor[Any], batch: Sequence[Observation], into: _Into) -> list[tuple[Observation, str]]:
     """Which of these Postgres does not take, and why: by halves.
 
     Each try is rolled back, with its locks: the others are then to go in together, in the order of their ids. Kept
     halves would hold rows that come before the next half's, and two such batches would wait for each other in a circle.
     """
     try:
-        _ingest(cursor, batch, target, thorough=thorough)
+        _ingest(cursor, batch, into)
     except DataError as error:
         reason = type(error).__name__
     else:
@@ -105,20 +118,20 @@ def _refused(
         return [(batch[0], reason)]
     half = len(batch) // 2
     halves = batch[:half], batch[half:]
-    return [found for part in halves for found in _refused(cursor, part, target, thorough=thorough)]
+    return [found for part in halves for found in _refused(cursor, part, into)]
 
 
-def _ingest(cursor: Cursor[Any], batch: Sequence[Observation], target: upsert.Table, *, thorough: bool) -> Outcome:
-    calls = _by_call(batch)
+def _ingest(cursor: Cursor[Any], batch: Sequence[Observation], into: _Into) -> Outcome:
+    target, calls = into.target, _by_call(batch)
     outcome = Outcome(duplicates=len(batch) - len(calls))
     outcome.records = [(call.id, call.observations[-1].digest) for call in calls]
     if not calls:
         return outcome
     confirmations.guard(cursor, batch)
-    known = target.digests(cursor, [call.id for call in calls])
+    known = {} if into.new else target.digests(cursor, [call.id for call in calls])
     new = [call for call in calls if call.id not in known]
     old = [call for call in calls if call.id in known]
-    if not thorough:
+    if not into.thorough:
         old = [call for call in old if not _said_before(call, known[call.id], outcome, target)]
     inserted = _insert(cursor, new, target)
     outcome.inserted = len(inserted)
@@ -126,7 +139,7 @@ def _ingest(cursor: Cursor[Any], batch: Sequence[Observation], target: upsert.Ta
         News(call.id, call.observations[-1], True, _listed(call)) for call in new if call.id in inserted
     )
     late = [call for call in new if call.id not in inserted]
-    _merge(cursor, sorted([*old, *late], key=attrgetter("id.int")), outcome, target, thorough=thorough)
+    _merge(cursor, sorted([*old, *late], key=attrgetter("id.int")), outcome, target, thorough=into.thorough)
     return outcome
 
 

@@ -157,7 +157,8 @@ def _store(connection: Connection, page: Books) -> tuple[Books, int]:
         if page["mode"] == Mode.CHECK:
             outcome = check(cursor, page, sight)
         else:
-            outcome = ingest(cursor, sight.observations, target=first.target)
+            # Before the first sync is through there is nothing in `calls`, save what webhooks told.
+            outcome = ingest(cursor, sight.observations, new=page["synced_until"] is None, target=first.target)
         refused = [*sight.rejects, *(rejects.of(one, reason) for one, reason in outcome.refused)]
         rejects.keep(cursor, refused)
         for reading in beside:

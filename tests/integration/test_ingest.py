@@ -46,9 +46,9 @@ def seen(external_id="c1", source=Source.API_RECORD, landed=0, page_id=1, **valu
     return Observation(ACCOUNT, "acme", record, source, at(landed), digest, **door)
 
 
-def take_in(database, *batch):
+def take_in(database, *batch, **how):
     with database.begin() as connection, driver(connection).cursor() as cursor:
-        return ingest(cursor, batch)
+        return ingest(cursor, batch, **how)
 
 
 def rows(database, columns="*"):
@@ -207,9 +207,11 @@ def test_two_writers_at_once_end_with_the_same_rows(database, account, told, dat
     with database.begin() as connection:
         connection.execute(text("TRUNCATE calls, call_events"))
     shuffled = data.draw(st.permutations(told + told[:2]))
-    halves = told, shuffled
+    halves, new = (told, shuffled), data.draw(st.booleans())
     writers = [
-        threading.Thread(target=lambda half=half: [take_in(database, *half[i : i + 3]) for i in range(0, len(half), 3)])
+        threading.Thread(
+            target=lambda half=half: [take_in(database, *half[i : i + 3], new=new) for i in range(0, len(half), 3)]
+        )
         for half in halves
     ]
     for writer in writers:
@@ -223,6 +225,15 @@ def test_two_writers_at_once_end_with_the_same_rows(database, account, told, dat
             name: expected.get(name) for name in ("disposition", "revenue", "status")
         }
     assert {row["external_id"] for row in rows(database)} == {one.record.external_id for one in told}
+
+
+def test_calls_that_were_taken_for_new_ones_and_are_not(database, account):
+    take_in(database, seen("a", disposition="sale", **version(2)), seen("b", disposition="sale", **version(1)))
+    told = [seen(name, disposition="no sale", page_id=2, **version(2)) for name in "bc"]
+    outcome = take_in(database, seen("a", disposition="sale", **version(2)), *told, new=True)
+    assert (outcome.inserted, outcome.updated, outcome.unchanged) == (1, 1, 1)
+    assert [row["disposition"] for row in rows(database)] == ["sale", "no sale", "no sale"]
+    assert [news.new for news in outcome.news] == [True, False]
 
 
 def test_a_damaged_row_is_mended_by_telling_it_again_thoroughly(database, account):

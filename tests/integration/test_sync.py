@@ -9,6 +9,7 @@ from sqlalchemy import text
 from calltrack import registry
 from calltrack.client.retry import decide
 from calltrack.db.credentials import Vault
+from calltrack.db.session import rows
 from calltrack.errors import FixConfiguration, TooManyRequests
 from calltrack.sync import pull, runs, schedule, store, sweep
 from calltrack.sync.hints import Step
@@ -254,7 +255,7 @@ def test_a_long_wait_is_parked_in_its_row(system):
     _, hints = runs.start("retreaver", None, "full")
     values = {"page_id": hints[0].id, "lease": pull.LEASE}
     with world.engine.begin() as connection:
-        page = connection.execute(pull._CLAIM, values).mappings().one()
+        (page,) = rows(connection, pull._CLAIM, values)
         account = pull._account(connection, page["account_id"])
     provider = registry.get("retreaver")
     work = pull._Work(page, account, provider, provider.calls({}))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -12,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
+from isal import isal_zlib
 from sqlalchemy import Connection, text
 from structlog.contextvars import bound_contextvars
 
@@ -267,7 +267,7 @@ def _next(work: _Work, answer: Answer, records: list[Raw]) -> Cursor | None:
 def _land(work: _Work, answer: Answer, records: list[Raw], cursor: Cursor | None) -> Fetched:
     """Commit the page's bytes, its successor, and what they say about the slice, in one transaction."""
     page = work.page
-    landing = {"page_id": page["id"], "body": zlib.compress(answer.body, 1), "digest": _digest(answer, records)}
+    landing = {"page_id": page["id"], "body": isal_zlib.compress(answer.body, 1), "digest": _digest(answer, records)}
     try:
         with engine().begin() as connection:
             landed = rows(connection, _LAND, landing)

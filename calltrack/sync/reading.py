@@ -6,10 +6,11 @@ As a rule a record is read once, by the provider's mapper, into `calls`. An acco
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from isal import isal_zlib
 
 from calltrack import registry
 from calltrack.client.answer import Answer
@@ -69,7 +70,7 @@ def read_page(page: Mapping[Any, Any], mapper: Mapper) -> Sight:
         landed_at=page["fetched_at"],
         page_id=page["id"],
     )
-    answer = Answer(200, {}, zlib.decompress(page["body"]))
+    answer = Answer(200, {}, isal_zlib.decompress(page["body"]))
     records = calls.read_one(answer) if ONE in page["cursor"] else calls.read(answer)
     return observe(records, lambda raw: mapper.map_call(raw, context), door, _rules(page))
 

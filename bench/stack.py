@@ -12,8 +12,8 @@ from pathlib import Path
 
 import redis
 
-from calltrack import config, registry
-from calltrack.accounts.forms import variables
+from calltrack import config
+from calltrack.accounts.seed import blanked
 from calltrack.db import migrate
 from calltrack.db.session import engine
 from calltrack.embedded.procfile import ROOT, commands, environ
@@ -48,9 +48,7 @@ def home(postgres: Mapping[str, str] | None = None) -> Iterator[None]:
 
 def _forget_environment(folder: Path) -> None:
     """What the environment or `.env` says about a real system is not for a benchmark."""
-    accounts = [name for provider in registry.names() for name in variables(registry.get(provider))]
-    servers = ["DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "CALLTRACK_SECRET_KEYS"]
-    os.environ.update(dict.fromkeys([*servers, *accounts], ""))
+    os.environ.update(blanked())
     os.environ.update({"CALLTRACK_HOME": str(folder), "CALLTRACK_LOG": "json"})
     config.settings.cache_clear()
 

@@ -99,7 +99,7 @@ class Settings:
             "CALLTRACK_SPOOL_DIR": str(self.spool_dir or OFF),
             "CALLTRACK_SPOOL_LIMIT": str(self.spool_limit),
             "CALLTRACK_RECHECK_AFTER": ",".join(f"{after.total_seconds():.0f}s" for after in self.recheck_after),
-            **{name: _days(self.retention.get(kind)) for kind, name in RETENTION.items()},
+            **{name: _written(self.retention.get(kind)) for kind, name in RETENTION.items()},
             "CALLTRACK_TRUSTED_PROXIES": ",".join(map(str, self.trusted_proxies)),
         }
 
@@ -249,10 +249,10 @@ def _spool_limit(env: Mapping[str, str], faults: list[str]) -> int:
 def _recheck_after(env: Mapping[str, str], faults: list[str]) -> tuple[timedelta, ...]:
     """`1h,6h,1d`."""
     parts = [piece.strip().lower() for piece in (env.get("CALLTRACK_RECHECK_AFTER") or RECHECK_AFTER).split(",")]
-    found = [SPAN.fullmatch(part) for part in parts]
-    if not all(found):
+    found = [_span(part) for part in parts]
+    if None in found:
         faults.append(f"CALLTRACK_RECHECK_AFTER must be a list of times, as {RECHECK_AFTER}.")
-    return tuple(sorted(timedelta(seconds=int(one[1]) * UNITS[one[2]]) for one in found if one))
+    return tuple(sorted(span for span in found if span is not None))
 
 
 def _retention(env: Mapping[str, str], faults: list[str]) -> dict[str, timedelta]:
@@ -262,15 +262,20 @@ def _retention(env: Mapping[str, str], faults: list[str]) -> dict[str, timedelta
         text = env.get(name, "").strip().lower()
         if not text:
             continue
-        match = SPAN.fullmatch(text)
-        kept = timedelta(seconds=int(match[1]) * UNITS[match[2]]) if match else timedelta(0)
+        kept = _span(text) or timedelta(0)
         if kept < SHORTEST_RETENTION:
             faults.append(f"{name} must be a time of a day or more, as 90d, not {text!r}.")
         found[kind] = kept
     return found
 
 
-def _days(span: timedelta | None) -> str:
+def _span(text: str) -> timedelta | None:
+    """`90d`. None: that is no length of time."""
+    match = SPAN.fullmatch(text)
+    return timedelta(seconds=int(match[1]) * UNITS[match[2]]) if match else None
+
+
+def _written(span: timedelta | None) -> str:
     return f"{span.total_seconds():.0f}s" if span else ""
 
 

@@ -89,8 +89,7 @@ class Resource:
         return [self._thing(record) for record in records]
 
     def _thing(self, record: Mapping[str, Any]) -> dict[str, Any]:
-        bare = record.get(self.wrapper) if self.wrapper else None
-        raw = bare if isinstance(bare, dict) else record
+        raw = read.unwrap(record, self.wrapper)
         found = {name: _told(dig(raw, path)) for name, path in {"id": "id", **self.fields}.items()}
         return {**found, "id": found["id"] or "", "raw": raw}
 

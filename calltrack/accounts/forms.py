@@ -39,8 +39,6 @@ COMMON = (
     Setting("max_retries", "how often a failed request is tried again", check=checks.between(0, 100)),
     Setting("retry_delay", "seconds before the first retry; they double with each", check=seconds),
 )
-
-
 #: variables of every provider that are not named after a setting
 VARIABLES = {
     "API_URL": "api_url",
@@ -54,8 +52,10 @@ _CAP = checks.between(1, 1_000_000)
 
 def settings_of(provider: Provider) -> tuple[Setting, ...]:
     """All settings that an account of this provider can have: its own, what follows from it, and everybody's."""
-    found = {setting.name: setting for setting in reversed([*provider.settings, *_following(provider), *COMMON])}
-    return tuple(reversed(found.values()))
+    found: dict[str, Setting] = {}
+    for setting in (*provider.settings, *_following(provider), *COMMON):
+        found.setdefault(setting.name, setting)
+    return tuple(found.values())
 
 
 def _following(provider: Provider) -> Iterator[Setting]:

@@ -25,6 +25,8 @@ from calltrack.provider import Provider
 MILLISECONDS = "_MS"
 YES = {"true", "yes", "on", "1"}
 NO = {"false", "no", "off", "0"}
+#: the variables that say which system it is
+SYSTEM = ("DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "CALLTRACK_SECRET_KEYS")
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,12 @@ def seed(conn: Connection, settings: Settings) -> list[Seeded]:
     if faults:
         raise FixConfiguration(" ".join(faults))
     return seeded
+
+
+def blanked() -> dict[str, str]:
+    """The variables that name a real system's servers, keys and accounts, emptied: for a system that is none."""
+    accounts = [name for provider in map(registry.get, registry.names()) for name in variables(provider)]
+    return dict.fromkeys([*SYSTEM, *accounts], "")
 
 
 def _named(provider: Provider) -> set[str]:

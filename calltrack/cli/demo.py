@@ -12,8 +12,8 @@ from threading import Event
 import click
 from rich.console import Console
 
-from calltrack import accounts, config, registry
-from calltrack.accounts.forms import variables
+from calltrack import accounts, config
+from calltrack.accounts.seed import blanked
 from calltrack.cli import tally, up, watch
 from calltrack.db import migrate
 from calltrack.db.session import engine
@@ -94,9 +94,7 @@ def _system(hurry: Event) -> Iterator[Supervisor]:
 def _hide_environment() -> None:
     """Settings of a real system, and provider variables, are not for the demo."""
     found = config.settings()
-    theirs = [name for provider in registry.names() for name in variables(registry.get(provider))]
-    servers = ["DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "CALLTRACK_SECRET_KEYS"]
-    os.environ.update(dict.fromkeys([*servers, *theirs], ""))
+    os.environ.update(blanked())
     os.environ["CALLTRACK_HOME"] = str(found.home / "demo")
     os.environ["PORT"] = str(free_port(found.port))
     os.environ["FLOWER_PORT"] = str(free_port(found.flower_port))

@@ -18,7 +18,7 @@ from calltrack.mapping.numbers import money, whole
 from calltrack.mapping.phones import phone
 from calltrack.mapping.text import blank, external_id, flag, kept, labels, link, text
 from calltrack.mapping.times import moment
-from calltrack.mapping.words import DIRECTIONS, EVENTS, STATUSES, Event, word
+from calltrack.mapping.words import DIRECTIONS, EVENTS, STATUSES, Event, event_of, word
 from calltrack.model import FIELDS, CallRecord, Direction, Status
 
 #: where a field stands: the names it may have, the first that can be read counts; dotted where it lies deeper, "0"
@@ -35,7 +35,6 @@ READERS: Mapping[str, Callable[[Any], object]] = {
     "recording_url": link,
     "tags": labels,
 }
-_NOTHING = Event()
 
 
 class _Column(NamedTuple):
@@ -94,7 +93,7 @@ class Fields:
 
     def notice(self, raw: Raw, event: str, context: Context) -> CallRecord:
         """A delivery: some fields of a call, chosen by whoever sends it. What is not said stays open."""
-        call, told = unwrap(raw, self.wrapper), self.events.get(word(event), _NOTHING)
+        call, told = unwrap(raw, self.wrapper), event_of(event, self.events)
         if self.whole and not any(blank(call.get(name)) for name in self.whole):
             record = self.call(call, context)
         else:

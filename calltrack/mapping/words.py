@@ -93,9 +93,12 @@ def _spelled(value: str) -> str:
     return (text(value) or "").lower().translate(_SPACES).removeprefix("call_")
 
 
-def event_of(value: object) -> Event:
+_UNHEARD = Event()
+
+
+def event_of(value: object, events: Mapping[str, Event] = EVENTS) -> Event:
     """What this type of event tells. An unknown one tells nothing, and is no fault."""
-    return EVENTS.get(word(value), Event())
+    return events.get(word(value), _UNHEARD)
 
 
 @lru_cache(maxsize=1000)

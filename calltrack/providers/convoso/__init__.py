@@ -7,7 +7,7 @@ Webhooks: Convoso Connect, …/27233456005787 (read November 2026)
 from __future__ import annotations
 
 from calltrack import checks
-from calltrack.client import Ask, BodyVerdict, OffsetPages, QueryKeys, TimeFilter, local_days, local_seconds
+from calltrack.client.vocabulary import Ask, BodyVerdict, OffsetPages, QueryKeys, TimeFilter, local_days, local_seconds
 from calltrack.errors import SliceTooLarge
 from calltrack.mapping import own_statuses
 from calltrack.provider import Calls, Provider, Setting, Webhook

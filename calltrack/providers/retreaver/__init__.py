@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from calltrack import checks
-from calltrack.client import Ask, LinkPages, NewestChangeFirst, QueryKeys, TimeFilter
+from calltrack.client.vocabulary import Ask, LinkPages, NewestChangeFirst, QueryKeys, TimeFilter
 from calltrack.provider import Calls, Provider, Setting, Webhook
 from calltrack.providers.retreaver.mapping import FIELDS
 from calltrack.providers.retreaver.operations import OPERATIONS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from calltrack.client import Ask, LinkPages, QueryKeys
+from calltrack.client.vocabulary import Ask, LinkPages, QueryKeys
 from calltrack.operations import Operations, Resource, Rows
 
 DAILY = {

@@ -7,7 +7,7 @@ pixels: …/17998491616535, tokens: …/31661837696023 (read November 2026)
 from __future__ import annotations
 
 from calltrack import checks
-from calltrack.client import Ask, BodyVerdict, HeaderToken, OffsetPages, TimeFilter, rfc3339_seconds
+from calltrack.client.vocabulary import Ask, BodyVerdict, HeaderToken, OffsetPages, TimeFilter, rfc3339_seconds
 from calltrack.errors import SliceTooLarge, TooManyRequests
 from calltrack.provider import Calls, Provider, Setting, Webhook
 from calltrack.providers.ringba.mapping import BASIC, COLUMNS, FIELDS

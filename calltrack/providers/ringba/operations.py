@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from calltrack.client import Ask
+from calltrack.client.vocabulary import Ask
 from calltrack.operations import Operations, Resource, Rows
 
 PIXELS, NUMBERS, CAMPAIGNS = "/{account_id}/{pixels}", "/{account_id}/numbers", "/{account_id}/campaigns"

@@ -7,7 +7,7 @@ API: https://trackdrive.com/api/docs/1.0/calls/index.html, …/subscriptions.htm
 from __future__ import annotations
 
 from calltrack import checks
-from calltrack.client import Ask, BasicKeys, BodyStatus, CursorPages, TimeFilter, spaced_seconds
+from calltrack.client.vocabulary import Ask, BasicKeys, BodyStatus, CursorPages, TimeFilter, spaced_seconds
 from calltrack.provider import Calls, Provider, Setting, Webhook
 from calltrack.providers.trackdrive.mapping import FIELDS, map_delivery
 from calltrack.providers.trackdrive.operations import OPERATIONS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from calltrack.client import Ask, NumberedPages
+from calltrack.client.vocabulary import Ask, NumberedPages
 from calltrack.operations import Columns, Operations, Resource, spaced
 
 NUMBER = {

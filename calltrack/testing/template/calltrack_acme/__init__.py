@@ -6,7 +6,7 @@ Webhooks: https://docs.acme.example/webhooks (read in the month of …)
 
 from __future__ import annotations
 
-from calltrack.client import Ask, HeaderToken, NumberedPages, TimeFilter, rfc3339
+from calltrack.client.vocabulary import Ask, HeaderToken, NumberedPages, TimeFilter, rfc3339
 from calltrack.provider import Calls, Provider, Setting, Webhook
 from calltrack.signatures import HmacSha256
 

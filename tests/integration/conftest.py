@@ -2,13 +2,16 @@
 
 import random
 
+import orjson
 import pytest
 from sqlalchemy import text
 
 from calltrack import accounts
+from calltrack.db.session import driver
 from calltrack.sync import deliveries, pull, runs, store
 from calltrack.sync.connections import valkey, vault
 from calltrack.sync.hints import Step
+from calltrack.sync.inbox import Delivery, land
 from simulator import Habits, Simulator, World
 
 
@@ -32,6 +35,23 @@ class System:
                 webhook_secrets=["a-secret-of-the-test"],
                 rate_limits=["10000/second"],
             ).account
+
+    def account_id(self, provider="retreaver"):
+        return self.one("SELECT id FROM provider_configs WHERE provider_type = :p", p=provider)["id"]
+
+    def deliver(self, provider="retreaver", event="completed", verified=True, body=None, **fields):
+        """Land a delivery, as the receiver does; returns its id."""
+        delivery = Delivery(
+            account_id=self.account_id(provider),
+            provider=provider,
+            event_type=event,
+            content_type="application/json",
+            query="",
+            body=orjson.dumps(fields) if body is None else body,
+            verified=verified,
+        )
+        with self.engine.begin() as connection:
+            return land(driver(connection), delivery).id
 
     def sync(self, provider, mode="full", since=None, until=None):
         """Run a sync to its end, and return its run."""

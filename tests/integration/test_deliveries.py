@@ -1,34 +1,15 @@
 """Landed deliveries become rows, in batches; what cannot is told apart and does not hold up the rest."""
 
-import orjson
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from calltrack.db.session import driver
 from calltrack.sync import deliveries, sweep
 from calltrack.sync.hints import Hint, Step
-from calltrack.sync.inbox import Delivery, land
 
 
 @pytest.fixture
 def world(system):
     return system(records=20)
-
-
-def deliver(world, provider="retreaver", event="completed", verified=True, body=None, **fields):
-    """Land a delivery, as the receiver does; returns its id."""
-    account = world.one("SELECT id FROM provider_configs WHERE provider_type = :p", p=provider)
-    delivery = Delivery(
-        account_id=account["id"],
-        provider=provider,
-        event_type=event,
-        content_type="application/json",
-        query="",
-        body=orjson.dumps(fields) if body is None else body,
-        verified=verified,
-    )
-    with world.engine.begin() as connection:
-        return land(driver(connection), delivery).id
 
 
 def state(world, delivery_id):
@@ -44,7 +25,7 @@ def call(world, external_id):
 
 
 def test_a_batch_becomes_rows(world):
-    landed = [deliver(world, call_uuid=f"c{n}", caller_number="+15550100001") for n in range(5)]
+    landed = [world.deliver(call_uuid=f"c{n}", caller_number="+15550100001") for n in range(5)]
     assert deliveries.process("retreaver") == 5
     assert deliveries.process("retreaver") == 0
     assert {state(world, one) for one in landed} == {("processed", None)}
@@ -57,14 +38,14 @@ def test_a_batch_becomes_rows(world):
 def test_events_in_any_order_give_the_same_row(world):
     for event in ("converted", "completed", "answered", "initiated"):
         extra = {"revenue": "25.00"} if event == "converted" else {}
-        deliver(world, event=event, call_uuid="c1", **extra)
+        world.deliver(event=event, call_uuid="c1", **extra)
     deliveries.process("retreaver")
     row = call(world, "c1")
     assert (row["status"], str(row["revenue"]), row["converted"]) == ("completed", "25.000000", True)
 
 
 def test_money_that_nobody_vouches_for_is_not_taken(world):
-    deliver(world, verified=False, call_uuid="c1", revenue="99", caller_number="+15550100001")
+    world.deliver(verified=False, call_uuid="c1", revenue="99", caller_number="+15550100001")
     deliveries.process("retreaver")
     row = call(world, "c1")
     assert (row["revenue"], row["caller_number"]) == (None, "+15550100001")
@@ -72,7 +53,7 @@ def test_money_that_nobody_vouches_for_is_not_taken(world):
 
 def test_the_api_record_fills_what_a_notice_left_out(world):
     (external_id, *_) = world.sim.provider("retreaver").ids()
-    deliver(world, event="initiated", call_uuid=external_id)
+    world.deliver(event="initiated", call_uuid=external_id)
     deliveries.process("retreaver")
     world.sync("retreaver")
     assert call(world, external_id)["provider_data"]["uuid"] == external_id
@@ -90,16 +71,16 @@ def test_the_api_record_fills_what_a_notice_left_out(world):
     ],
 )
 def test_what_becomes_of_odd_deliveries(world, sent, expected):
-    odd = deliver(world, **sent)
-    fine = deliver(world, sent.get("provider", "retreaver"), call_uuid="c1", call_log_id="c1")
+    odd = world.deliver(**sent)
+    fine = world.deliver(sent.get("provider", "retreaver"), call_uuid="c1", call_log_id="c1")
     world.follow([Hint(Step.DELIVERIES, sent.get("provider", "retreaver"))])
     assert state(world, odd) == expected
     assert state(world, fine) == ("processed", None)
 
 
 def test_a_delivery_that_breaks_us_is_tried_again_and_then_given_up(world, monkeypatch):
-    bad = deliver(world, call_uuid="bad")
-    fine = deliver(world, call_uuid="fine")
+    bad = world.deliver(call_uuid="bad")
+    fine = world.deliver(call_uuid="fine")
     ingest = deliveries.ingest
 
     def fragile(cursor, batch, **how):
@@ -118,7 +99,7 @@ def test_a_delivery_that_breaks_us_is_tried_again_and_then_given_up(world, monke
 
 
 def test_while_postgres_is_away_no_delivery_is_blamed(world, monkeypatch):
-    landed = deliver(world, call_uuid="c1")
+    landed = world.deliver(call_uuid="c1")
 
     def away(*_):
         raise OperationalError("SELECT", {}, ConnectionError())
@@ -130,7 +111,7 @@ def test_while_postgres_is_away_no_delivery_is_blamed(world, monkeypatch):
 
 
 def test_the_sweeper_hints_at_deliveries_that_nobody_heard_of(world):
-    deliver(world, call_uuid="c1")
+    world.deliver(call_uuid="c1")
     assert sweep.sweep() == []  # the receiver's own message is still on its way
     world.execute("UPDATE webhook_logs SET next_attempt_at = now() - interval '3 seconds'")
     assert sweep.sweep() == [Hint(Step.DELIVERIES, "retreaver")]
@@ -138,7 +119,7 @@ def test_the_sweeper_hints_at_deliveries_that_nobody_heard_of(world):
 
 def test_a_flood_is_left_to_the_next_message(world):
     for number in range(7):
-        deliver(world, call_uuid=f"c{number}")
+        world.deliver(call_uuid=f"c{number}")
     monkey = pytest.MonkeyPatch()
     monkey.setattr(deliveries, "BATCH", 3)
     assert deliveries.drain("retreaver", batches=2) == [Hint(Step.DELIVERIES, "retreaver")]

@@ -7,11 +7,9 @@ from click.testing import CliRunner
 from sqlalchemy import text
 
 from calltrack.cli import calltrack
-from calltrack.db.session import driver
 from calltrack.model import call_id
 from calltrack.sync import deliveries, pull, runs
 from calltrack.sync.explain import explain
-from calltrack.sync.inbox import Delivery, land
 
 
 @pytest.fixture
@@ -24,21 +22,6 @@ def known(world):
     return world.sim.provider("retreaver").ids()[-1]
 
 
-def deliver(world, verified=True, event="completed", **fields):
-    account = world.one("SELECT id FROM provider_configs")
-    delivery = Delivery(
-        account_id=account["id"],
-        provider="retreaver",
-        event_type=event,
-        content_type="application/json",
-        query="",
-        body=json.dumps(fields).encode(),
-        verified=verified,
-    )
-    with world.engine.begin() as connection:
-        return land(driver(connection), delivery).id
-
-
 def told(world, wanted):
     with world.engine.connect() as connection:
         (one,) = explain(connection, wanted)
@@ -46,7 +29,7 @@ def told(world, wanted):
 
 
 def test_every_door_and_what_it_changed(world, known):
-    number = deliver(world, event="initiated", call_uuid=known, caller_name="Somebody")
+    number = world.deliver(event="initiated", call_uuid=known, caller_name="Somebody")
     deliveries.process("retreaver")
     for _ in range(2):
         world.sync("retreaver")
@@ -81,12 +64,12 @@ def test_a_page_that_is_fetched_and_not_stored(world, known):
 
 
 def test_a_delivery_that_waits_or_was_not_about_a_call(world):
-    deliver(world, call_uuid="c1")
+    world.deliver(call_uuid="c1")
     assert "received" in " ".join(told(world, "c1").absent_because)
 
 
 def test_a_record_that_was_rejected(world):
-    deliver(world, caller_number="c-broken-77")
+    world.deliver(caller_number="c-broken-77")
     deliveries.process("retreaver")
     assert "was rejected (no_id" in " ".join(told(world, "c-broken-77").absent_because)
 

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -32,7 +32,6 @@ from calltrack.lookup.cache import Cache, cache
 from calltrack.lookup.call import NAMES, SHAPE
 from calltrack.model import call_id
 from calltrack.sync import deliveries, modes, operations, rejected, remap, replay
-from calltrack.sync.inbox import Delivery, land
 from calltrack.sync.ledger import buckets
 
 PROVIDER = "retreaver"
@@ -447,24 +446,6 @@ def world(system):
     return system(records=12, accounts_at=(PROVIDER,), days=0.2)
 
 
-def account_of(world) -> UUID:
-    return world.one("SELECT id FROM provider_configs")["id"]
-
-
-def deliver(world, **values):
-    delivery = Delivery(
-        account_id=account_of(world),
-        provider=PROVIDER,
-        event_type="completed",
-        content_type="application/json",
-        query="",
-        body=json.dumps(values).encode(),
-        verified=True,
-    )
-    with world.engine.begin() as connection:
-        land(driver(connection), delivery)
-
-
 def use(patch, *, version, change):
     """Let the provider's mapper read otherwise: `change` alters each record."""
     before = registry.get(PROVIDER)
@@ -513,7 +494,7 @@ def by_delivery(world, monkeypatch):
     yield
     later = (datetime.now(UTC) + timedelta(minutes=1)).isoformat()
     for external_id in world.ids(PROVIDER):
-        deliver(world, uuid=external_id, updated_at=later, revenue="777.00", status="finished")
+        world.deliver(uuid=external_id, updated_at=later, revenue="777.00", status="finished")
     deliveries.process(PROVIDER)
 
 
@@ -522,12 +503,12 @@ def by_remap(world, monkeypatch):
         use(patch, version=0, change=wrong)
         world.sync(PROVIDER)
     yield
-    finish(begin(world, remap.begin, account_id=account_of(world), apply=True))
+    finish(begin(world, remap.begin, account_id=world.account_id(), apply=True))
 
 
 def by_replay(world, monkeypatch):
     for number in range(5):
-        deliver(world, call_uuid=f"c{number}", caller_number="+15550100001")
+        world.deliver(call_uuid=f"c{number}", caller_number="+15550100001")
     deliveries.process(PROVIDER)
     world.execute("UPDATE calls SET caller_number = NULL")
     yield
@@ -544,7 +525,7 @@ def by_retried_rejects(world, monkeypatch):
     with monkeypatch.context() as patch:
         use(patch, version=1, change=cannot)
         for external_id in world.ids(PROVIDER):
-            deliver(world, uuid=external_id, updated_at=later, revenue="777.00", status="finished")
+            world.deliver(uuid=external_id, updated_at=later, revenue="777.00", status="finished")
         deliveries.process(PROVIDER)
     yield
     finish(begin(world, rejected.begin, meant=rejected.arguments()))
@@ -553,7 +534,7 @@ def by_retried_rejects(world, monkeypatch):
 def by_going_live(world, monkeypatch):
     world.sync(PROVIDER)
     damage(world)
-    account_id = account_of(world)
+    account_id = world.account_id()
     begin(world, modes.set_mode, account_id=account_id, mode="shadow", mapper_name=None)
     world.sync(PROVIDER)
     yield
@@ -563,7 +544,7 @@ def by_going_live(world, monkeypatch):
 def by_the_ledger(world, monkeypatch):
     world.sync(PROVIDER)
     damage(world)
-    now, account_id = datetime.now(UTC), account_of(world)
+    now, account_id = datetime.now(UTC), world.account_id()
     yield
     with engine().begin() as connection:
         made = buckets.make(connection, account_id, PROVIDER, now - timedelta(hours=6), now)

@@ -10,11 +10,10 @@ from sqlalchemy import text
 
 from calltrack import registry
 from calltrack.cli import calltrack
-from calltrack.db.session import driver
 from calltrack.errors import FixConfiguration, RejectRecord
 from calltrack.sync import deliveries, operations, rejected, replay, runs, sweep
 from calltrack.sync.hints import Step
-from calltrack.sync.inbox import Delivery, land
+from calltrack.sync.inbox import Delivery
 from calltrack.sync.plan import Mode
 from calltrack.sync.recover import recovered
 from calltrack.sync.spool import Spool, drain_here
@@ -25,21 +24,6 @@ NOTHING = timedelta(0)
 @pytest.fixture
 def world(system):
     return system(records=20)
-
-
-def deliver(world, provider="retreaver", body=None, verified=True, **fields):
-    account = world.one("SELECT id FROM provider_configs WHERE provider_type = :p", p=provider)
-    delivery = Delivery(
-        account_id=account["id"],
-        provider=provider,
-        event_type="completed",
-        content_type="application/json",
-        query="",
-        body=json.dumps(fields).encode() if body is None else body,
-        verified=verified,
-    )
-    with world.engine.begin() as connection:
-        return land(driver(connection), delivery).id
 
 
 def say(*words, code=0):
@@ -62,7 +46,7 @@ def finish(operation):
 def test_a_replay_mends_what_was_damaged_and_doubles_nothing(world, monkeypatch):
     monkeypatch.setattr(replay, "CHUNK", 3)
     for number in range(7):
-        deliver(world, call_uuid=f"c{number}", caller_number="+15550100001")
+        world.deliver(call_uuid=f"c{number}", caller_number="+15550100001")
     deliveries.process("retreaver")
     world.execute("DELETE FROM calls WHERE external_id = 'c3'")
     world.execute("UPDATE calls SET caller_number = NULL WHERE external_id = 'c4'")
@@ -78,7 +62,7 @@ def test_a_replay_mends_what_was_damaged_and_doubles_nothing(world, monkeypatch)
 def test_a_replay_that_was_killed_goes_on_by_itself(world, monkeypatch):
     monkeypatch.setattr(replay, "CHUNK", 3)
     for number in range(7):
-        deliver(world, call_uuid=f"c{number}")
+        world.deliver(call_uuid=f"c{number}")
     deliveries.process("retreaver")
     operation = begin(world, replay, state="processed")
     operations.advance(operation)
@@ -97,7 +81,7 @@ def interrupt(*_, **__):
 
 
 def test_what_we_failed_at_is_replayed_and_apart_from_what_nobody_can_use(world):
-    ours, theirs = deliver(world, call_uuid="c1"), deliver(world, caller_number="+15550100001")
+    ours, theirs = world.deliver(call_uuid="c1"), world.deliver(caller_number="+15550100001")
     deliveries.process("retreaver")
     world.execute("UPDATE webhook_logs SET state = 'failed', reason = 'processing_failed' WHERE id = :id", id=ours)
     world.execute("DELETE FROM calls")
@@ -112,7 +96,7 @@ def test_what_we_failed_at_is_replayed_and_apart_from_what_nobody_can_use(world)
 
 
 def test_a_delivery_that_fails_again_holds_up_none(world, monkeypatch):
-    bad, good = deliver(world, call_uuid="bad"), deliver(world, call_uuid="good")
+    bad, good = world.deliver(call_uuid="bad"), world.deliver(call_uuid="good")
     deliveries.process("retreaver")
     world.execute("DELETE FROM calls")
     settle = replay.settle
@@ -130,14 +114,14 @@ def test_a_delivery_that_fails_again_holds_up_none(world, monkeypatch):
 
 
 def test_unverified_money_stays_out_however_often_it_is_replayed(world):
-    deliver(world, verified=False, call_uuid="c1", revenue="99")
+    world.deliver(verified=False, call_uuid="c1", revenue="99")
     deliveries.process("retreaver")
     finish(begin(world, replay, provider="retreaver"))
     assert world.one("SELECT revenue FROM calls")["revenue"] is None
 
 
 def test_an_operation_that_cannot_go_on_says_why_and_is_resumed(world, monkeypatch):
-    deliver(world, call_uuid="c1")
+    world.deliver(call_uuid="c1")
     operation = begin(world, replay, provider="retreaver")
     monkeypatch.setattr(replay, "step", lambda *_: 1 / 0)
     monkeypatch.setattr(operations, "MAX_ATTEMPTS", 1)
@@ -161,7 +145,7 @@ def test_rejects_are_tried_again_when_the_mapper_has_learned(system, monkeypatch
 
     blind = replace(provider, map_call=cannot, webhook=replace(provider.webhook, map_delivery=cannot))
     monkeypatch.setattr(registry, "get", lambda _: blind)
-    deliver(world, call_uuid="told")
+    world.deliver(call_uuid="told")
     deliveries.process("retreaver")
     run = world.sync("retreaver")
     assert (run["rejected"], world.ids("retreaver")) == (5, [])
@@ -179,7 +163,7 @@ def test_rejects_are_tried_again_when_the_mapper_has_learned(system, monkeypatch
 
 
 def test_rejects_that_stay_rejected_are_kept_with_their_reason(world):
-    deliver(world, caller_number="+15550100001")
+    world.deliver(caller_number="+15550100001")
     deliveries.process("retreaver")
     (row,) = [json.loads(line) for line in say("rejects", "list", "--json").stdout.splitlines()]
     told = json.loads(say("rejects", "retry", "--json").stdout)

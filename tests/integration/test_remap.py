@@ -6,7 +6,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
-from uuid import UUID
 
 import pytest
 from click.testing import CliRunner
@@ -18,7 +17,6 @@ from calltrack.errors import FixConfiguration, RejectRecord
 from calltrack.provider import Mapper
 from calltrack.sync import deliveries, modes, operations, pull, remap, runs, shadow, store, sweep
 from calltrack.sync.hints import Step
-from calltrack.sync.inbox import Delivery, land
 
 NOTHING = timedelta(0)
 VALUES = "external_id, disposition, revenue, payout, converted, campaign_name, agent_name, provider_data, tags"
@@ -27,24 +25,6 @@ VALUES = "external_id, disposition, revenue, payout, converted, campaign_name, a
 @pytest.fixture
 def world(system):
     return system(records=30)
-
-
-def account_id(world, provider="retreaver") -> UUID:
-    return world.one("SELECT id FROM provider_configs WHERE provider_type = :p", p=provider)["id"]
-
-
-def deliver(world, provider="retreaver", **fields):
-    delivery = Delivery(
-        account_id=account_id(world, provider),
-        provider=provider,
-        event_type="completed",
-        content_type="application/json",
-        query="",
-        body=json.dumps(fields).encode(),
-        verified=True,
-    )
-    with world.engine.begin() as connection:
-        return land(driver(connection), delivery).id
 
 
 def snapshot(world, columns=VALUES):
@@ -73,7 +53,7 @@ def use(monkeypatch, provider, *, version, **changed):
 
 def begin(world, **how):
     with world.engine.begin() as connection:
-        return remap.begin(connection, account_id(world), **how)
+        return remap.begin(connection, world.account_id(), **how)
 
 
 def finish(operation):
@@ -84,12 +64,12 @@ def finish(operation):
 
 def set_mode(world, mode=None, mapper=None, provider="retreaver"):
     with world.engine.begin() as connection:
-        return modes.set_mode(connection, account_id(world, provider), mode, mapper)
+        return modes.set_mode(connection, world.account_id(provider), mode, mapper)
 
 
 def report(world, provider="retreaver"):
     with world.engine.begin() as connection:
-        reach = modes.reach(connection, account_id(world, provider))
+        reach = modes.reach(connection, world.account_id(provider))
         return shadow.difference(driver(connection).cursor(), reach)
 
 
@@ -104,7 +84,7 @@ WRONG = {"revenue": lambda _: None, "disposition": lambda _: "wrong"}
 
 def test_a_remap_makes_what_the_mended_mapper_would_have_made(world, monkeypatch):
     everything = f"{VALUES}, observations, content_digest"
-    deliver(world, call_uuid="told", revenue="12.50")
+    world.deliver(call_uuid="told", revenue="12.50")
     deliveries.process("retreaver")
     world.sync("retreaver")
     right = snapshot(world, everything)
@@ -139,7 +119,7 @@ def test_a_remap_that_was_killed_goes_on_where_it_was(world, monkeypatch, steps)
     monkeypatch.setattr(shadow, "CHUNK", 20)
     monkeypatch.setitem(remap.MOST, "deliveries", 2)
     for number in range(3):
-        deliver(world, call_uuid=f"c{number}")
+        world.deliver(call_uuid=f"c{number}")
     deliveries.process("retreaver")
     with monkeypatch.context() as patch:
         use(patch, "retreaver", version=0, **WRONG)
@@ -173,8 +153,8 @@ def test_what_is_told_during_a_remap_is_not_lost(world, monkeypatch):
     compared = finish(begin(world))
     call = world.rows("SELECT external_id FROM calls ORDER BY external_id LIMIT 1")[0]["external_id"]
     later = (world.one("SELECT now() + interval '1 minute' AS at")["at"]).isoformat()
-    deliver(world, uuid=call, updated_at=later, revenue="777.00", status="finished")
-    deliver(world, call_uuid="new", revenue="5.00")
+    world.deliver(uuid=call, updated_at=later, revenue="777.00", status="finished")
+    world.deliver(call_uuid="new", revenue="5.00")
     deliveries.process("retreaver")
     with world.engine.begin() as connection:
         applied = remap.begin_apply(connection, compared)
@@ -185,7 +165,7 @@ def test_what_is_told_during_a_remap_is_not_lost(world, monkeypatch):
 
 
 def test_without_the_older_payloads_what_they_gave_stays(world, monkeypatch):
-    deliver(world, call_uuid="c1", revenue="1.00", agent_name="Ann")
+    world.deliver(call_uuid="c1", revenue="1.00", agent_name="Ann")
     deliveries.process("retreaver")
     world.execute(
         "UPDATE webhook_logs SET received_at = now() - interval '9 days', processed_at = now() - interval '9 days'"
@@ -196,7 +176,7 @@ def test_without_the_older_payloads_what_they_gave_stays(world, monkeypatch):
         use(patch, "retreaver", version=0, disposition=lambda _: "wrong")
         deliveries.process("retreaver")
         world.execute("UPDATE webhook_logs SET processed_at = received_at")
-        deliver(world, call_uuid="c1", payout="0.50")
+        world.deliver(call_uuid="c1", payout="0.50")
         deliveries.process("retreaver")
     since = world.one("SELECT now() - interval '3 days' AS at")["at"]
     assert finish(begin(world, since=since, apply=True)).counts["read"] == 1
@@ -269,7 +249,7 @@ def test_in_shadow_mode_no_call_is_written_and_going_live_catches_up(world, prov
     assert set_mode(world, "shadow", provider=provider) is None
     run = world.sync(provider)
     assert (run["state"], run["inserted"]) == ("completed", 30)
-    deliver(world, provider, call_uuid="told", call_id="told", revenue="4.00")
+    world.deliver(provider, call_uuid="told", call_id="told", revenue="4.00")
     deliveries.process(provider)
     assert snapshot(world, f"{everything}, observations, updated_at") == before
     found = report(world, provider)

@@ -7,10 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from calltrack.cli import calltrack
-from calltrack.db.session import driver
 from calltrack.errors import FixConfiguration
 from calltrack.sync import deliveries, explain, modes, operations, pull, remap, retention, runs
-from calltrack.sync.inbox import Delivery, land
 from tests.integration.test_remap import use
 
 DAY = timedelta(days=1)
@@ -19,24 +17,6 @@ DAY = timedelta(days=1)
 @pytest.fixture
 def world(system):
     return system(records=60)
-
-
-def account_id(world, provider="retreaver"):
-    return world.one("SELECT id FROM provider_configs WHERE provider_type = :p", p=provider)["id"]
-
-
-def deliver(world, provider="retreaver", event="completed", **fields):
-    delivery = Delivery(
-        account_id=account_id(world, provider),
-        provider=provider,
-        event_type=event,
-        content_type="application/json",
-        query="",
-        body=json.dumps(fields).encode(),
-        verified=True,
-    )
-    with world.engine.begin() as connection:
-        return land(driver(connection), delivery).id
 
 
 def age(world, days=100):
@@ -58,7 +38,7 @@ def remove(**kept):
 
 
 def test_what_is_old_and_done_goes_and_calls_stay(world):
-    deliver(world, call_uuid="told")
+    world.deliver(call_uuid="told")
     deliveries.process("retreaver")
     world.sync("retreaver")
     before = world.rows("SELECT * FROM calls ORDER BY id")
@@ -72,15 +52,15 @@ def test_what_is_old_and_done_goes_and_calls_stay(world):
 
 
 def test_what_is_young_stays(world):
-    deliver(world, call_uuid="told")
+    world.deliver(call_uuid="told")
     deliveries.process("retreaver")
     world.sync("retreaver")
     assert remove(pages=1, deliveries=1, events=1) == {}
 
 
 def test_what_is_not_done_stays_however_old(world):
-    waiting = deliver(world, call_uuid="waits")
-    failed = deliver(world, call_uuid="fails")
+    waiting = world.deliver(call_uuid="waits")
+    failed = world.deliver(call_uuid="fails")
     world.execute("UPDATE webhook_logs SET state = 'failed', processed_at = now() WHERE id = :id", id=failed)
     for hint in runs.start("retreaver", None, "full")[1]:
         pull.fetch(hint.id)  # not stored
@@ -101,7 +81,7 @@ def pending(world):
 
 
 def test_what_a_rejected_record_came_with_stays_until_that_is_resolved(world):
-    deliver(world, caller_number="no id")
+    world.deliver(caller_number="no id")
     deliveries.process("retreaver")
     assert count(world, "rejected_records") == 1
     age(world)
@@ -112,7 +92,7 @@ def test_what_a_rejected_record_came_with_stays_until_that_is_resolved(world):
 
 def test_what_shadow_mode_landed_stays(world):
     world.execute("UPDATE provider_configs SET mode = 'shadow', shadow_since = now() - interval '1 year'")
-    deliver(world, call_uuid="told")
+    world.deliver(call_uuid="told")
     deliveries.process("retreaver")
     world.sync("retreaver")
     age(world)
@@ -125,7 +105,7 @@ def test_what_shadow_mode_landed_stays_until_it_has_become_calls(world):
     world.sync("retreaver")
     age(world)
     with world.engine.begin() as connection:
-        operation = modes.set_mode(connection, account_id(world), "live", None)
+        operation = modes.set_mode(connection, world.account_id(), "live", None)
     assert remove(pages=1) == {}
     world.execute("UPDATE operations SET state = 'failed' WHERE id = :id", id=operation)
     assert remove(pages=1) == {}
@@ -137,7 +117,7 @@ def test_what_shadow_mode_landed_stays_until_it_has_become_calls(world):
 def test_a_record_that_is_rejected_anew_stands_for_the_delivery_that_is_there(world):
     """Tried again, it is as trustworthy as that one was: the first one is gone."""
     for _ in range(2):
-        deliver(world, caller_number="no id")
+        world.deliver(caller_number="no id")
         deliveries.process("retreaver")
         latest = world.one("SELECT id, delivery_id FROM rejected_records")
         assert world.one("SELECT id FROM webhook_logs")["id"] == latest["delivery_id"]
@@ -152,7 +132,7 @@ def test_a_late_delivery_loses_against_a_page_that_is_gone(world, removed):
     """Convoso's records have no version: a page that confirmed a call must go on winning."""
     world.sync("convoso")
     call = world.one("SELECT external_id, disposition FROM calls WHERE provider = 'convoso' LIMIT 1")
-    deliver(world, "convoso", "call_completed", call_log_id=call["external_id"], id=call["external_id"], status="LATE")
+    world.deliver("convoso", "call_completed", call_log_id=call["external_id"], id=call["external_id"], status="LATE")
     world.execute("UPDATE webhook_logs SET received_at = received_at - interval '50 days'")  # landed, and waits
     world.sync("convoso")  # shows the call as it was
     assert count(world, "sync_pages WHERE confirmed IS NOT NULL")
@@ -187,7 +167,7 @@ def finish(operation):
 
 def begin(world, **how):
     with world.engine.begin() as connection:
-        return remap.begin(connection, account_id(world), **how)
+        return remap.begin(connection, world.account_id(), **how)
 
 
 def test_a_remap_does_not_take_what_is_left_for_all_there_was(world, monkeypatch):
@@ -198,7 +178,7 @@ def test_a_remap_does_not_take_what_is_left_for_all_there_was(world, monkeypatch
     age(world)
     remove(pages=90)
     told = world.ids("retreaver")[0]
-    deliver(world, call_uuid=told, caller_name="New")
+    world.deliver(call_uuid=told, caller_name="New")
     deliveries.process("retreaver")
     use(monkeypatch, "retreaver", version=99)
     done = finish(begin(world, apply=True))

@@ -23,11 +23,17 @@ app = Flask("bare")
 kept = threading.local()
 
 
-@app.post("/webhooks/retreaver")
-def receive() -> ResponseReturnValue:
+def verified() -> bytes | None:
+    """The body, where its signature is right."""
     body = request.get_data()
     signature = hmac.digest(SECRET, body, "sha256").hex()
-    if not hmac.compare_digest(signature, request.headers.get("X-Signature", "")):
+    return body if hmac.compare_digest(signature, request.headers.get("X-Signature", "")) else None
+
+
+@app.post("/webhooks/retreaver")
+def receive() -> ResponseReturnValue:
+    body = verified()
+    if body is None:
         return {"error": "bad_signature"}, 401
     json.loads(body)
     key = hashlib.blake2b(body, digest_size=16).digest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 from uuid import UUID
 
 from psycopg import Cursor
@@ -56,12 +57,31 @@ _EVENTS = """
 INSERT INTO call_events (call_id, account_id, event, created_at)
 SELECT id, account_id, 'inserted', created_at FROM calls ORDER BY created_at
 """
-#: all indexes of `calls`, and how each is made again; constraints first
+#: all indexes of `calls`, how each is dropped and made again, and its bytes; constraints first
 _INDEXES = """
-SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid), conname, pg_get_constraintdef(con.oid)
+SELECT indexrelid::regclass::text, pg_relation_size(indexrelid),
+    coalesce('ALTER TABLE calls DROP CONSTRAINT ' || conname, 'DROP INDEX ' || indexrelid::regclass),
+    coalesce(
+        'ALTER TABLE calls ADD CONSTRAINT ' || conname || ' ' || pg_get_constraintdef(con.oid),
+        pg_get_indexdef(indexrelid))
 FROM pg_index LEFT JOIN pg_constraint con ON conindid = indexrelid AND contype IN ('p', 'u')
-WHERE indrelid = 'calls'::regclass ORDER BY conname, 1
+WHERE indrelid = 'calls'::regclass ORDER BY indisprimary DESC, conname, 1
 """
+
+
+class Index(NamedTuple):
+    """An index of `calls`."""
+
+    name: str
+    bytes: int
+    #: statements
+    drop: str
+    make: str
+
+
+def indexes(cursor: Cursor) -> list[Index]:
+    """All of them, as they are."""
+    return [Index(*row) for row in cursor.execute(_INDEXES).fetchall()]
 
 
 def accounts() -> list[UUID]:
@@ -98,11 +118,9 @@ def fill(ids: Sequence[UUID], rows: int) -> None:
 @contextmanager
 def indexes_last(cursor: Cursor) -> Iterator[None]:
     """Drop all indexes of `calls`, and make them at the end of the block: quicker than keeping them."""
-    found = cursor.execute(_INDEXES).fetchall()
-    for name, _, constraint, _ in found:
-        drop = f"ALTER TABLE calls DROP CONSTRAINT {constraint}" if constraint else f"DROP INDEX {name}"
-        cursor.execute(drop.encode())
+    found = indexes(cursor)
+    for index in found:
+        cursor.execute(index.drop.encode())
     yield
-    for _, definition, constraint, constrained in found:
-        made = f"ALTER TABLE calls ADD CONSTRAINT {constraint} {constrained}" if constraint else definition
-        cursor.execute(made.encode())
+    for index in found:
+        cursor.execute(index.make.encode())

@@ -21,13 +21,13 @@ from uuid import UUID
 import psutil
 from sqlalchemy import make_url, text
 
-from bench import records, stack, usage
-from calltrack import accounts, config
+from bench import full_sync, records, stack, usage
+from calltrack import config
 from calltrack.client.answer import Answer
 from calltrack.db import migrate, partitions
 from calltrack.db.session import engine
+from calltrack.db.tables import calls
 from calltrack.sync import pull, runs, store
-from calltrack.sync.connections import vault
 
 SIZE = 100
 BEFORE = "015_retention"
@@ -92,10 +92,10 @@ class Database:
         self._use()
         migrate.upgrade(engine(), "head" if number else BEFORE)
         _cut(number)
+        self._account = full_sync.account()
         with engine().begin() as connection:
-            self._account = accounts.add(
-                connection, vault(), "retreaver", values={"api_key": "none"}, scheduled=False
-            ).account.id
+            for index in calls.indexes:  # of later steps, too: only the partitions differ
+                index.create(connection, checkfirst=True)
             record = records.make(1, 1, datetime.now(UTC))[0].json.decode()
             values: dict[str, Any] = {"account": self._account, "record": record, "held": held}
             connection.execute(text(_HOLD), values)

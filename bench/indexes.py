@@ -33,11 +33,6 @@ CANDIDATES = {
     "started_at (BRIN)": "USING brin (started_at)",
     "updated_at": "(updated_at)",
 }
-_NAMES = """
-SELECT indexrelid::regclass::text, conname, pg_relation_size(indexrelid) FROM pg_index
-LEFT JOIN pg_constraint ON conindid = indexrelid AND contype IN ('p', 'u')
-WHERE indrelid = 'calls'::regclass ORDER BY indisprimary DESC, 1
-"""
 _PAGE = f"""
 INSERT INTO calls ({filled.COLUMNS})
 SELECT {filled.COLUMNS} FROM fresh WHERE page = %s ORDER BY id ON CONFLICT DO NOTHING
@@ -46,11 +41,10 @@ SELECT {filled.COLUMNS} FROM fresh WHERE page = %s ORDER BY id ON CONFLICT DO NO
 
 def changes(cursor: Cursor) -> tuple[dict[str, str], dict[str, int]]:
     """What is tried: name → the statement that makes it so; and the bytes of the indexes that are there."""
-    tries, sizes = {AS_IT_IS: "SELECT 1"}, {}
-    for name, constraint, size in cursor.execute(_NAMES).fetchall():
-        tries[name] = f"ALTER TABLE calls DROP CONSTRAINT {constraint}" if constraint else f"DROP INDEX {name}"
-        sizes[name] = size
-    return tries | {name: f"CREATE INDEX candidate ON calls {columns}" for name, columns in CANDIDATES.items()}, sizes
+    there = filled.indexes(cursor)
+    dropped = {index.name: index.drop for index in there}
+    made = {name: f"CREATE INDEX candidate ON calls {columns}" for name, columns in CANDIDATES.items()}
+    return {AS_IT_IS: "SELECT 1", **dropped, **made}, {index.name: index.bytes for index in there}
 
 
 def stage(cursor: Cursor, ids: list[UUID], rows: int, new: int) -> None:

@@ -19,21 +19,17 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 
-from sqlalchemy import text
-
-from bench import arrival, stack, usage
+from bench import arrival, full_sync, stack
 from bench.arrival import Arrivals
 from bench.pages import serving
 from bench.receiver import APPS, add_account, await_server, receiver
 from bench.report import Report, table
 from bench.sending import SECRET, Tally, flood, pace
 from bench.usage import Watch
-from calltrack import accounts, config
-from calltrack.db.session import engine
+from calltrack import config
 from calltrack.embedded.ports import free_port
 from calltrack.embedded.supervise import Supervisor
 from calltrack.sync import runs
-from calltrack.sync.connections import vault
 
 #: deliveries a second, in turn
 RATES = (50, 200, 500, 1000)
@@ -53,8 +49,6 @@ STEP = 5.0
 PROCESSES = ("web", "fetch", "store", "control", "beat")
 USUAL = {"usual": "celery --quiet -A bench.usual_receiver:celery worker -n usual@%h --pool prefork --concurrency 2 "
          "--without-gossip --without-mingle --without-heartbeat --loglevel WARNING"}  # fmt: skip
-
-_RUN = text("SELECT id, state, error, fetched FROM sync_runs ORDER BY id DESC LIMIT 1")
 
 
 @dataclass(frozen=True)
@@ -124,9 +118,7 @@ class Load:
         return Seen("nothing", busy=_busy(watch, seconds), others=watch.others)
 
     def watch(self) -> Watch:
-        pids = {name: state.pid for name, state in self._supervisor.states.items() if state.pid}
-        servers = {"Postgres": usage.child("postgres"), "Valkey": usage.child("valkey-server")}
-        return Watch({**pids, **self._others, **servers}, STEP)
+        return Watch({**stack.pids(self._supervisor), **self._others, **stack.servers()}, STEP)
 
 
 def _busy(watch: Watch, seconds: float) -> dict[str, float]:
@@ -184,17 +176,14 @@ def burst(load: Load, args: argparse.Namespace) -> Iterator[Seen]:
 
 def beside_a_backfill(load: Load, args: argparse.Namespace) -> Iterator[Seen]:
     """The same pace alone, and while a full sync of another account runs."""
-    from tasks.hints import send  # noqa: PLC0415 - reading Celery's settings needs the servers' addresses
-
     yield load.pace(f"{BESIDE}/s alone", (BESIDE, args.seconds))[0]
     with serving(args.records, 90.0, datetime.now(UTC)) as provider:
-        _add_backfill(provider.url)
+        full_sync.account(provider.url, name="backfill", page_size=1000)
 
         def both() -> Tally:
-            _, hints = runs.start("retreaver", "backfill", "full")
-            send(hints)
+            run_id = full_sync.begin("backfill")
             tally = asyncio.run(pace(config.settings().port, [(BESIDE, args.seconds)]))
-            fetched.append(_stop_backfill())
+            fetched.append(_stop_backfill(run_id))
             return tally
 
         fetched: list[int] = []
@@ -202,31 +191,15 @@ def beside_a_backfill(load: Load, args: argparse.Namespace) -> Iterator[Seen]:
         yield replace(seen, more={"records the backfill stored meanwhile": fetched[0]})
 
 
-def _add_backfill(url: str) -> None:
-    values = {"api_key": "none", "page_size": "1000"}
-    with engine().begin() as connection:
-        accounts.add(
-            connection,
-            vault(),
-            "retreaver",
-            name="backfill",
-            api_url=url,
-            values=values,
-            rate_limits=["100000/second"],
-            scheduled=False,
-        )
-
-
-def _stop_backfill() -> int:
+def _stop_backfill(run_id: int) -> int:
     """How many records it stored until now."""
-    with engine().connect() as connection:
-        run = connection.execute(_RUN).mappings().one()
+    run = full_sync.run(run_id)
     if run["state"] == "failed":
         sys.exit(f"The backfill failed: {run['error']}")
     if run["state"] == "completed":
         print("The backfill was complete before the deliveries were: give it more --records.")
     else:
-        runs.cancel_run(run["id"])
+        runs.cancel_run(run_id)
     return int(run["fetched"])
 
 

@@ -32,14 +32,13 @@ import orjson
 import redis
 from sqlalchemy import text
 
-from bench import stack, usage
+from bench import full_sync, stack, usage
 from bench.sending import SECRET, Tally, flood
 from bench.usage import Watch
-from calltrack import accounts, config
+from calltrack import config
 from calltrack.db.session import engine
 from calltrack.embedded.ports import free_port
 from calltrack.embedded.procfile import ROOT, environ
-from calltrack.sync.connections import vault
 
 APPS = {"bare": "bench.bare_receiver:app", "usual": "bench.usual_receiver:app", "calltrack": "webhooks.wsgi:app"}
 #: where the usual design's messages wait
@@ -176,17 +175,7 @@ def installed(server: str) -> bool:
 
 def add_account() -> UUID:
     """An account that takes deliveries, and asks for nothing."""
-    with engine().begin() as connection:
-        added = accounts.add(
-            connection,
-            vault(),
-            "retreaver",
-            api_url="http://127.0.0.1:1",
-            values={"api_key": "none"},
-            webhook_secrets=[SECRET],
-            scheduled=False,
-        )
-    return added.account.id
+    return full_sync.account(webhook_secrets=[SECRET])
 
 
 def main() -> None:

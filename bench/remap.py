@@ -23,11 +23,9 @@ from uuid import UUID
 import psutil
 from sqlalchemy import Connection, text
 
-from bench import records, stack
-from calltrack import accounts
+from bench import full_sync, records, stack
 from calltrack.db.session import engine
 from calltrack.sync import operations, remap
-from calltrack.sync.connections import vault
 
 #: the parts of the work at which the process is killed
 KILLS = (0.1, 0.5)
@@ -49,8 +47,8 @@ VALUES (:run, :slice, :account, :provider, :number, jsonb_build_object('page', C
 def archive(number: int, size: int) -> tuple[UUID, set[str]]:
     """An account with so many archived calls, and their ids."""
     made = records.make(number, 30, datetime.now(UTC))
+    account = full_sync.account()
     with engine().begin() as connection:
-        account = accounts.add(connection, vault(), PROVIDER, values={"api_key": "none"}, scheduled=False).account.id
         known: dict[str, Any] = {"account": account, "provider": PROVIDER, "at": datetime.now(UTC)}
         known["run"] = connection.execute(_RUN, known).scalar_one()
         known["slice"] = connection.execute(_SLICE, known).scalar_one()

@@ -15,7 +15,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
@@ -26,20 +25,18 @@ from typing import Any
 import orjson
 from sqlalchemy import text
 
-from bench import arrival, rabbit, stack, usage
+from bench import arrival, full_sync, rabbit, stack
 from bench.costs import WORKING, Costs, Meter
 from bench.pages import serving
 from bench.receiver import add_account, await_server
 from bench.report import DOCS, Report, table
 from bench.sending import flood
 from bench.usage import Usage, Watch
-from calltrack import accounts, config
+from calltrack import config
 from calltrack.db.session import engine
 from calltrack.embedded.ports import free_port
 from calltrack.embedded.procfile import ROOT, commands
 from calltrack.embedded.supervise import Supervisor
-from calltrack.sync import runs
-from calltrack.sync.connections import vault
 
 WORKERS, BROKERS = (1, 2, 4), ("valkey", "rabbitmq")
 #: what the model reckons for: calls a second
@@ -48,16 +45,12 @@ PAGE_SIZE = 1000
 CONNECTIONS = 16
 #: seconds between looks at the processes: each costs as much as some records
 STEP = 5.0
-LOOK = 0.1
-#: seconds after which a sync that is not done is given up: so many records a second are too few
+#: records per second: whoever is slower than this stands still
 SLOWEST = 50
 SYNC, DELIVERIES = "sync", "webhooks"
 #: where the figures go
 PAGE = DOCS.with_name("throughput.md")
 
-_RUN = text(
-    "SELECT state, error, extract(epoch FROM finished_at - started_at)::float8 AS took FROM sync_runs WHERE id = :id"
-)
 _IDS = text("SELECT external_id FROM calls")
 
 
@@ -116,15 +109,11 @@ def _broker(name: str) -> Iterator[dict[str, int]]:
 
 
 def _sync(way: Way, records: int, pids: Mapping[str, int]) -> Measured:
-    from tasks.hints import send  # noqa: PLC0415 - reading Celery's settings needs the servers' addresses
-
     with serving(records, 90.0, datetime.now(UTC)) as provider, stack.workers(others=processes(way.workers)) as running:
-        _add_account(provider.url)
+        full_sync.account(provider.url, page_size=PAGE_SIZE)
         stack.settle()
         with _meter(running, pids) as meter:
-            run_id, hints = runs.start("retreaver", None, "full")
-            send(hints)
-            took = _await_run(run_id, records)
+            took = full_sync.seconds(full_sync.finished(full_sync.begin(), records, SLOWEST))
         _check(provider.ids)
         return Measured(way, records, meter.costs(took))
 
@@ -152,31 +141,7 @@ def processes(number: int) -> dict[str, str]:
 
 
 def _meter(running: Supervisor, pids: Mapping[str, int]) -> Meter:
-    own = {name: state.pid for name, state in running.states.items() if state.pid}
-    servers = {"Postgres": usage.child("postgres"), "Valkey": usage.child("valkey-server")}
-    return Meter(Watch({**own, **servers, **pids}, STEP))
-
-
-def _add_account(url: str) -> None:
-    values = {"api_key": "none", "page_size": str(PAGE_SIZE)}
-    with engine().begin() as connection:
-        accounts.add(
-            connection, vault(), "retreaver", api_url=url, values=values, rate_limits=["100000/second"], scheduled=False
-        )
-
-
-def _await_run(run_id: int, records: int) -> float:
-    """The seconds that the run took."""
-    deadline = time.monotonic() + 60 + records / SLOWEST
-    while time.monotonic() < deadline:
-        with engine().connect() as connection:
-            run = connection.execute(_RUN, {"id": run_id}).one()
-        if run.state == "completed":
-            return float(run.took)
-        if run.state == "failed":
-            break
-        time.sleep(LOOK)
-    sys.exit(f"The run is {run.state}: {run.error}. Last words:\n{stack.last_words()}")
+    return Meter(Watch({**stack.pids(running), **stack.servers(), **pids}, STEP))
 
 
 def _check(wanted: frozenset[str]) -> None:

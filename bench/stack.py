@@ -12,6 +12,7 @@ from pathlib import Path
 
 import redis
 
+from bench import usage
 from calltrack import config
 from calltrack.accounts.seed import blanked
 from calltrack.db import migrate
@@ -67,6 +68,16 @@ def workers(kinds: Sequence[str] = (), others: Mapping[str, str] | None = None) 
     with log_file().open("a") as log, Supervisor(wanted, environ(config.settings()), ROOT, output=log) as supervisor:
         _wait_for(_nodes(wanted.values()))
         yield supervisor
+
+
+def pids(supervisor: Supervisor) -> dict[str, int]:
+    """The process ids of what runs, by name."""
+    return {name: state.pid for name, state in supervisor.states.items() if state.pid}
+
+
+def servers() -> dict[str, int]:
+    """The process ids of the servers, by kind."""
+    return {"Postgres": usage.child("postgres"), "Valkey": usage.child("valkey-server")}
 
 
 def _nodes(started: Iterable[str]) -> set[str]:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,33 +27,28 @@ from uuid import UUID
 import orjson
 from sqlalchemy import text
 
-from bench import figures, stack, stored, usage
+from bench import figures, full_sync, stack, stored
 from bench.figures import PROVIDER, SITUATIONS, Load, Ways
 from bench.pages import CHANGED, FIRST, Provider, serving
 from bench.peers import room
 from bench.peers.room import Peer, Room
 from bench.report import Report
 from bench.usage import Watch
-from calltrack import accounts, config
+from calltrack import config
 from calltrack.db.session import engine
 from calltrack.embedded.procfile import ROOT
 from calltrack.sync import runs
-from calltrack.sync.connections import vault
 
 PAGE_SIZES = (100, 1000)
 #: calls lie evenly in so many days before now: a full sync reads them in a few slices, some much longer than others
 DAYS = 90.0
-#: the provider is not the limit, and neither is a budget
-RATE_LIMIT = "100000/second"
 #: above this part of the CPUs, others make the figures worthless
 NOISE = 0.05
 WORKERS = ("fetch", "store", "control")
 #: records per second: whoever is slower than this stands still
 SLOWEST = 100
-LOOK = 0.05
 OUTCOMES = ("inserted", "updated", "unchanged", "rejected")
 
-_RUN = text("SELECT * FROM sync_runs WHERE id = :id")
 _CALLS = text("SELECT external_id, status, revenue, provider_updated_at FROM calls WHERE account_id = :account")
 
 
@@ -76,13 +70,17 @@ def run(records: int, rounds: int, *, peers: bool = True) -> Report:
     compared = _installed() if peers else ()
     loads: dict[int, Ways] = {size: {} for size in PAGE_SIZES}
     with stack.home(), serving(records, DAYS, datetime.now(UTC)) as provider:
-        places = [Place(provider, _account(provider, size), size) for size in PAGE_SIZES]
+        places = [_place(provider, size) for size in PAGE_SIZES]
         for turn in range(rounds):
             for place in places:
                 for way, load in _round(place, compared):
                     loads[place.page_size].setdefault(way, []).append(load)
                     _tell(turn, place, way, load)
     return _report(records, rounds, loads, compared)
+
+
+def _place(provider: Provider, size: int) -> Place:
+    return Place(provider, full_sync.account(provider.url, name=f"by-{size}", page_size=size), size)
 
 
 def _installed() -> Sequence[Peer]:
@@ -123,21 +121,13 @@ def _loop(place: Place) -> Iterator[tuple[str, Load]]:
 
 
 def _pipeline(place: Place) -> Iterator[tuple[str, Load]]:
-    from tasks.hints import send  # noqa: PLC0415 - reading Celery's settings needs the servers' addresses
-
     with stack.workers(WORKERS) as supervisor:
         for situation, state in _situations(place):
-            pids = {name: one.pid for name, one in supervisor.states.items() if one.pid}
-            with _watch(place, pids) as watch:
-                run_id, hints = runs.start("retreaver", place.name, "full")
-                send(hints)
-                done = _wait_for(run_id, place)
+            with _watch(place, stack.pids(supervisor)) as watch:
+                done = full_sync.finished(full_sync.begin(place.name), len(place.provider.ids), SLOWEST)
             _check_books(place, done, situation)
             _check_calls(place, state)
-            yield (
-                f"pipeline, {situation}",
-                _load(place, (done["finished_at"] - done["started_at"]).total_seconds(), watch),
-            )
+            yield f"pipeline, {situation}", _load(place, full_sync.seconds(done), watch)
 
 
 def _peer(peer: Peer, place: Place) -> Iterator[tuple[str, Load]]:
@@ -155,8 +145,7 @@ def _sides(place: Place) -> Iterator[tuple[str, Load]]:
         stack.settle()
         seconds, watch = _alone(side, ["bench.sides", side, str(run_id)], place)
         yield f"{side} alone", _load(place, seconds, watch)
-    with engine().connect() as connection:
-        _check_books(place, dict(connection.execute(_RUN, {"id": run_id}).mappings().one()), "first load")
+    _check_books(place, full_sync.run(run_id), "first load")
     _check_calls(place, FIRST)
 
 
@@ -185,24 +174,11 @@ def _failed(kind: str) -> str:
 
 @contextmanager
 def _watch(place: Place, pids: Mapping[str, int]) -> Iterator[Watch]:
-    servers = {"Postgres": usage.child("postgres"), "Valkey": usage.child("valkey-server")}
-    with Watch({**pids, **servers, PROVIDER: place.provider.pid}) as watch:
+    with Watch({**pids, **stack.servers(), PROVIDER: place.provider.pid}) as watch:
         yield watch
 
 
 # ── what counts ──────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _wait_for(run_id: int, place: Place) -> Mapping[str, Any]:
-    deadline = time.monotonic() + 60 + len(place.provider.ids) / SLOWEST
-    while True:
-        with engine().connect() as connection:
-            run = connection.execute(_RUN, {"id": run_id}).mappings().one()
-        if run["state"] == "completed":
-            return dict(run)
-        if run["state"] != "running" or time.monotonic() > deadline:
-            raise SystemExit(f"The run is {run['state']}: {run['error']}. Last words:\n{stack.last_words()}")
-        time.sleep(LOOK)
 
 
 def _check_books(place: Place, run: Mapping[str, Any], situation: str) -> None:
@@ -229,21 +205,6 @@ def _check_calls(place: Place, state: int) -> None:
 def _load(place: Place, seconds: float, watch: Watch) -> Load:
     records = len(place.provider.ids)
     return Load(records, records / seconds, watch.usage, watch.others)
-
-
-def _account(provider: Provider, page_size: int) -> UUID:
-    with engine().begin() as connection:
-        added = accounts.add(
-            connection,
-            vault(),
-            "retreaver",
-            name=f"by-{page_size}",
-            api_url=provider.url,
-            values={"api_key": "none", "page_size": str(page_size)},
-            rate_limits=[RATE_LIMIT],
-            scheduled=False,
-        )
-    return added.account.id
 
 
 # ── what is told ─────────────────────────────────────────────────────────────────────────────────────────────────

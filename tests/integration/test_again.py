@@ -4,7 +4,6 @@ import pytest
 
 from calltrack.sync import deliveries, runs, store
 from calltrack.sync.plan import Mode
-from tests.integration.test_deliveries import deliver
 
 PROVIDERS = ("retreaver", "convoso", "trackdrive", "ringba")
 
@@ -84,7 +83,7 @@ def test_what_a_webhook_changed_meanwhile_is_compared(world, read):
     known = world.rows(
         "SELECT * FROM calls WHERE provider = 'convoso' AND disposition IS NOT NULL ORDER BY id LIMIT 1"
     )[0]
-    deliver(world, "convoso", call_log_id=known["external_id"], status="OTHER", lead_id="another")
+    world.deliver("convoso", call_log_id=known["external_id"], status="OTHER", lead_id="another")
     deliveries.process("convoso")
     query = "SELECT disposition, lead_id FROM calls WHERE id = :id"
     assert world.one(query, id=known["id"])["disposition"] == "OTHER"
@@ -100,7 +99,7 @@ def test_a_page_that_was_not_read_confirms_what_a_late_delivery_would_undo(world
     known = world.rows(
         "SELECT * FROM calls WHERE provider = 'convoso' AND disposition IS NOT NULL ORDER BY id LIMIT 1"
     )[0]
-    late = deliver(world, "convoso", call_log_id=known["external_id"], status="OTHER")
+    late = world.deliver("convoso", call_log_id=known["external_id"], status="OTHER")
     pages = len(read)
     sync(world, "convoso", span)
     assert len(read) == pages

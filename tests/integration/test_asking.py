@@ -7,7 +7,6 @@ import pytest
 from calltrack.client.budget import Lane
 from calltrack.sync import deliveries, pull, sweep, wanted
 from calltrack.sync.hints import Hint, Step
-from tests.integration.test_deliveries import deliver
 
 PROVIDERS = ("trackdrive", "ringba")
 NOTICE = {"trackdrive": ("uuid", "call_ended"), "ringba": ("inboundCallId", "Completed")}
@@ -20,7 +19,7 @@ def world(system):
 
 def tell(world, provider, external_id, event=None, **fields):
     key, ended = NOTICE[provider]
-    return deliver(world, provider, ended if event is None else event, verified=False, **{key: external_id, **fields})
+    return world.deliver(provider, ended if event is None else event, verified=False, **{key: external_id, **fields})
 
 
 def waiting(world):
@@ -106,8 +105,8 @@ def test_an_account_may_say_otherwise(system):
     world.add_account("trackdrive", ask="no")
     world.add_account("retreaver", ask="yes")
     tell(world, "trackdrive", "c1")
-    deliver(world, call_uuid="c2")
-    deliver(world, call={"uuid": "c3", "updated_at": "2026-03-01T12:00:00Z"})  # the whole record
+    world.deliver(call_uuid="c2")
+    world.deliver(call={"uuid": "c3", "updated_at": "2026-03-01T12:00:00Z"})  # the whole record
     assert deliveries.drain("trackdrive") == []
     assert len(deliveries.drain("retreaver")) == 1
     assert waiting(world) == ["c2"]
@@ -139,7 +138,7 @@ def test_it_goes_before_other_work_and_is_in_nobodys_way(world):
 
 
 def test_an_unexpanded_token_is_rejected_and_asks_for_nothing(world):
-    told = deliver(world, "trackdrive", "call_ended", verified=False, uuid="[call_uuid]")
+    told = world.deliver("trackdrive", "call_ended", verified=False, uuid="[call_uuid]")
     assert deliveries.drain("trackdrive") == []
     state = world.one("SELECT state, reason FROM webhook_logs WHERE id = :id", id=told)
     assert tuple(state.values()) == ("rejected", "no_id")
@@ -150,7 +149,7 @@ def test_a_template_without_a_version_does_not_outrank_the_api(system):
     world = system(records=20, accounts_at=("retreaver",))
     world.sync("retreaver")
     truth = world.sim.provider("retreaver").truths()[4]
-    deliver(world, call_uuid=truth["external_id"], caller_number="+15550009999", sub_id="of the template")
+    world.deliver(call_uuid=truth["external_id"], caller_number="+15550009999", sub_id="of the template")
     deliveries.drain("retreaver")
     stored = row(world, truth["external_id"])
     assert stored["caller_number"] == truth["caller_number"]

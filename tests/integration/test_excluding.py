@@ -6,7 +6,6 @@ from calltrack.mapping.rules import excluded_by, rules
 from calltrack.model import CallRecord, Direction
 from calltrack.sync import deliveries
 from tests.integration.test_ledger import in_one_state_each, reconcile
-from tests.integration.test_remap import deliver
 
 
 def set_rule(world, rule):
@@ -41,8 +40,8 @@ def test_excluded_calls_are_counted_accounted_for_and_come_when_the_rule_goes(sy
 def test_a_delivery_about_an_excluded_call_is_ignored_with_the_rule(system):
     world = system(records=0)
     set_rule(world, "publisher=Bad Leads")
-    deliver(world, call_uuid="c1", affiliate_name="BAD LEADS")
-    deliver(world, call_uuid="c2", affiliate_name="Good Leads")
+    world.deliver(call_uuid="c1", affiliate_name="BAD LEADS")
+    world.deliver(call_uuid="c2", affiliate_name="Good Leads")
     deliveries.process("retreaver")
     assert world.ids("retreaver") == ["c2"]
     states = world.rows("SELECT state, reason FROM webhook_logs ORDER BY id")

@@ -18,7 +18,6 @@ from calltrack.config import settings
 from calltrack.errors import ProviderFailed
 from calltrack.sync import deliveries
 from calltrack.sync.connections import valkey
-from tests.integration.test_remap import account_id, deliver
 
 
 def told(code=0):
@@ -44,10 +43,10 @@ def test_an_empty_system_has_figures(database, broker, settings_env):
 def test_the_figures_are_those_of_the_system(system):
     world = system(records=30, habits="blank_ids=0.1")
     world.sync("retreaver")
-    deliver(world, call_uuid="c1")
-    deliver(world, caller_number="+15550100001")
+    world.deliver(call_uuid="c1")
+    world.deliver(caller_number="+15550100001")
     deliveries.process("retreaver")
-    deliver(world, call_uuid="c2")
+    world.deliver(call_uuid="c2")
     world.execute("UPDATE provider_configs SET is_active = false, health = 'Broken.' WHERE provider_type = 'convoso'")
     valkey().lpush("retreaver.store", "one", "two")
     found = told()
@@ -99,7 +98,7 @@ def test_a_page_that_waits_and_one_that_failed_show(system):
 
 def test_a_breaker_that_may_be_probed_is_half_open(system):
     world = system(records=0)
-    valkey().set(f"calltrack:breaker:{account_id(world)}:pybreaker:state", "half-open")
+    valkey().set(f"calltrack:breaker:{world.account_id()}:pybreaker:state", "half-open")
     assert told()["calltrack_breaker_open", "default", "retreaver"] == 0.5
 
 
@@ -109,7 +108,7 @@ def test_an_open_breaker_shows(system):
     def fail():
         raise ProviderFailed
 
-    breaker = Breaker(valkey(), str(account_id(world)))
+    breaker = Breaker(valkey(), str(world.account_id()))
     for failures in (1, 2, 3, 4, 5):
         with pytest.raises(ProviderFailed):
             breaker.call(fail)

@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 from calltrack.db import migrate, partitions
 from calltrack.sync import retention
 from tests.integration.test_migrations import empty  # noqa: F401 - a fixture
-from tests.integration.test_retention import DAY, account_id, age, count, remove
+from tests.integration.test_retention import DAY, age, count, remove
 
 TABLES, SPAN = partitions.TABLES, partitions.SPAN
 AGES = {"sync_pages": "fetched_at", "call_events": "created_at"}
@@ -49,7 +49,7 @@ def last(world, table="call_events"):
 def insert(world, table="call_events"):
     with world.engine.begin() as connection:
         query = f"INSERT INTO {table} (call_id, account_id, event) VALUES (gen_random_uuid(), :a, 'inserted') RETURNING"
-        return connection.execute(text(f"{query} id, tableoid::regclass::text"), {"a": account_id(world)}).one()
+        return connection.execute(text(f"{query} id, tableoid::regclass::text"), {"a": world.account_id()}).one()
 
 
 def grow_old(world, *tables):

@@ -2,7 +2,6 @@
 
 import json
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
 
 import pytest
 from click.testing import CliRunner
@@ -10,7 +9,6 @@ from click.testing import CliRunner
 from calltrack.cli import calltrack
 from calltrack.sync import alerts, arrivals, deliveries, lateness, runs
 from calltrack.sync.arrivals import Usual
-from tests.integration.test_remap import deliver
 
 USUAL = timedelta(hours=24)
 
@@ -18,10 +16,6 @@ USUAL = timedelta(hours=24)
 @pytest.fixture
 def world(system):
     return system(records=20, days=0.5)
-
-
-def account_id(world, provider="retreaver") -> UUID:
-    return world.one("SELECT id FROM provider_configs WHERE provider_type = :p", p=provider)["id"]
 
 
 def late(world, provider="retreaver"):
@@ -34,13 +28,13 @@ def overlap(world, *measured):
     for kind, seconds, calls in measured:
         world.execute(
             "INSERT INTO call_lateness (account_id, kind, seconds, calls) VALUES (:a, :k, :s, :c)",
-            a=account_id(world),
+            a=world.account_id(),
             k=kind,
             s=seconds,
             c=calls,
         )
     with world.engine.connect() as connection:
-        return lateness.overlap(connection, account_id(world), USUAL)
+        return lateness.overlap(connection, world.account_id(), USUAL)
 
 
 def test_the_first_sync_says_nothing_and_what_comes_after_it_does(world):
@@ -67,7 +61,7 @@ def test_a_change_is_as_late_as_the_call_is_old_where_only_creation_is_listed(wo
 def test_a_call_that_webhooks_told_of_first_is_visible_when_a_list_first_shows_it(world):
     world.sync("retreaver")
     told = world.sim.world.add("retreaver")
-    deliver(world, call_uuid=told.id)
+    world.deliver(call_uuid=told.id)
     deliveries.process("retreaver")
     assert late(world) == {}
     for mode in ("incremental", "full"):
@@ -102,7 +96,7 @@ def test_an_incremental_sync_reaches_back_by_what_was_measured(world):
 def test_deliveries_and_polled_calls_are_counted_by_the_hour_and_replays_are_not(world):
     world.sync("retreaver")
     for number in range(3):
-        deliver(world, call_uuid=f"c{number}")
+        world.deliver(call_uuid=f"c{number}")
     deliveries.process("retreaver")
     world.sim.world.add("retreaver")
     world.sync("retreaver", "incremental")
@@ -119,14 +113,14 @@ def counted(world):
 
 def usually(world, *, per_hour, polled, silent_hours):
     """Two weeks of deliveries, and then none, while polling finds calls."""
-    deliver(world, call_uuid="the last one")
+    world.deliver(call_uuid="the last one")
     world.execute("UPDATE webhook_logs SET received_at = now() - make_interval(hours => :h)", h=silent_hours)
     world.execute(
         "INSERT INTO arrivals (account_id, hour, deliveries, polled)"
         " SELECT :a, hour, CASE WHEN hour < now() - make_interval(hours => :h) THEN :n ELSE 0 END,"
         "  CASE WHEN hour > now() - make_interval(hours => :h) THEN :p ELSE 0 END"
         " FROM generate_series(date_trunc('hour', now() - interval '14 days'), now(), '1 hour') hour",
-        a=account_id(world),
+        a=world.account_id(),
         h=silent_hours,
         n=per_hour,
         p=polled,
@@ -160,7 +154,7 @@ def test_an_alert_is_opened_once_shown_and_closed_when_webhooks_are_back(world):
     assert alert["account"] == "retreaver/default"
     assert "has sent no webhook since" in alert["message"]
     assert "has sent no webhook since" in CliRunner().invoke(calltrack, ("doctor",)).stdout
-    deliver(world, call_uuid="back")
+    world.deliver(call_uuid="back")
     arrivals.look()
     assert CliRunner().invoke(calltrack, ("alerts",)).stdout == "No alert is open.\n"
     assert "closed" in CliRunner().invoke(calltrack, ("alerts", "--all")).stdout

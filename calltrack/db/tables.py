@@ -307,7 +307,7 @@ sync_pages = Table(
     #: no index over partitions can be unique in these: pages of a slice are opened one after the other
     Index("ix_sync_pages_slice_number", "slice_id", "number"),
     Index("ix_sync_pages_slice_cursor", "slice_id", "cursor"),
-    Index("ix_sync_pages_run_unstored", "run_id", postgresql_where=text("state <> 'stored'")),
+    Index("ix_sync_pages_run_unstored", "run_id", "fetched_at", postgresql_where=text("state <> 'stored'")),
     Index("ix_sync_pages_waiting", "next_attempt_at", postgresql_where=text("state IN ('pending', 'fetched')")),
     Index("ix_sync_pages_account_fetched", "account_id", "fetched_at"),
     Index("ix_sync_pages_account_body", "account_id", "body_digest", postgresql_where=text("held IS NOT NULL")),

@@ -71,6 +71,8 @@ def held_by(page: Mapping[Any, Any], sight: Sight, outcome: Outcome, mapper_vers
 
 def held_before(connection: Connection, page: Mapping[str, Any]) -> Held | None:
     """What this page holds, if the same page was stored before, and every row still holds just that."""
+    if page["mode"] == Mode.FULL and page["synced_until"] is None:  # the first sync: no page was there before
+        return None
     reading, *beside = readings(page)
     if beside or not reading.target.logged or page["mode"] == Mode.CHECK or page["settings"].get("exclude"):
         return None

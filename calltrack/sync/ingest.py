@@ -14,6 +14,7 @@ from operator import attrgetter
 from typing import Any, NamedTuple, Self
 from uuid import UUID
 
+from orjson import Fragment
 from psycopg import Cursor, DataError
 
 from calltrack.db import upsert
@@ -203,7 +204,8 @@ def _seen_once(call: _Call) -> upsert.Staged | None:
         return None
     stamp = [*stamp_of(one), sorted(record.emptied)] if record.emptied else [*stamp_of(one)]
     digest = one.digest if one.source is Source.API_RECORD else None
-    rest = (record.metadata or None, record.raw, [stamp], digest)
+    raw = record.raw if one.body is None else Fragment(one.body)
+    rest = (record.metadata or None, raw, [stamp], digest)
     identity = (call.id, one.account_id, one.provider, record.external_id)
     return upsert.Staged(*identity, (*_FIELDS(record), *rest), one.page_id, one.delivery_id, None)
 

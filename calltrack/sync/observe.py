@@ -94,11 +94,11 @@ def observe(
         except Exception as error:  # noqa: BLE001 - a fault in a mapping must not stop the page; the record is kept
             sight.rejects.append(Reject(door, body, digest, "mapper_failed", type(error).__name__))
         else:
-            sight.take(_observation(record, digest, door), rules)
+            sight.take(_observation(record, body if record.raw is clean else None, digest, door), rules)
     return sight
 
 
-def _observation(record: CallRecord, digest: bytes, door: Door) -> Observation:
+def _observation(record: CallRecord, body: bytes | None, digest: bytes, door: Door) -> Observation:
     return Observation(
         door.account_id,
         door.provider,
@@ -110,6 +110,7 @@ def _observation(record: CallRecord, digest: bytes, door: Door) -> Observation:
         door.page_id,
         door.delivery_id,
         hearsay=door.versioned and not record.complete and record.provider_updated_at is None,
+        body=body,
     )
 
 

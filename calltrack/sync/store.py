@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, LiteralString, cast
+from typing import Any, LiteralString
 from uuid import UUID
 
 from psycopg import Cursor
@@ -38,9 +38,14 @@ WHERE page.state = 'fetched' AND {which} FOR UPDATE OF page SKIP LOCKED FOR KEY 
 """
 #: `(SELECT …)`: as in `calltrack.sync.pull`, planned once
 _THIS = _TAKE.format(which="page.id = (SELECT %(page_id)s::bigint)")
+#: The first page that was fetched and that nobody has taken, however many wait behind it: along the index of just that.
+#: By id there would be another way, past everything that is stored, and Postgres would take it where most pages wait.
 _NEXT = _TAKE.format(
-    which="page.run_id = (SELECT run_id FROM sync_pages WHERE id = %(page_id)s) AND page.next_attempt_at <= now()"
-    " ORDER BY page.id LIMIT 1"
+    which="""page.id = (
+    SELECT id FROM sync_pages
+    WHERE run_id = (SELECT run_id FROM sync_pages WHERE id = %(page_id)s) AND state = 'fetched'
+      AND next_attempt_at <= now()
+    ORDER BY fetched_at LIMIT 1 FOR UPDATE SKIP LOCKED)"""
 )
 _COUNTS = ("fetched", "inserted", "updated", "unchanged", "rejected", "duplicates", "excluded")
 #: the page's books, and what they add to the run's: a page that is stored again is not counted twice
@@ -76,15 +81,11 @@ WHERE id = :page_id AND state = 'fetched' RETURNING state, run_id, attempts
 
 
 @dataclass(frozen=True)
-class Stored:
+class _Stored:
     """A page that was stored just now, and its run as it stands."""
 
     run: Books
-    #: the run is complete with this page
-    completed: bool
     page: Books
-    #: what the run has to fetch besides
-    hints: Sequence[Hint] = ()
 
     @property
     def rest(self) -> Hint:
@@ -93,30 +94,31 @@ class Stored:
         return runs.page_hint(Step.STORE, page["provider"], page["id"], page["number"], page["run_id"])
 
 
-def store(page_id: int) -> Stored | None:
-    """Store one page, if it is fetched and nobody else is at it. None: there was nothing to do."""
-    return _store_one(_THIS, page_id)
+def store(page_id: int) -> list[Hint] | None:
+    """Store one page, if it is fetched and nobody else is at it. None: there was nothing to do.
+
+    Returns hints for what the run has to fetch besides, and for the runs that may begin because this one has ended.
+    """
+    stored = _store_one(_THIS, page_id)
+    return _finish(stored) if stored is not None else None
 
 
 def store_on(page_id: int, seconds: float = GOING_ON) -> list[Hint]:
     """Store a page, and for so long whatever else of its run is fetched: a message for each page would cost too much.
 
-    Returns hints for what is left, and for the runs that may begin because this one has ended.
+    Returns hints as `store` does, and one for what is left. Whoever stores a run's last page finds nothing after it, or
+    has no time to look: either way it then completes the run, which therefore need not be tried after every page.
     """
     ends = time.monotonic() + seconds
-    hints: list[Hint] = []
-    stored = _store_one(_THIS, page_id) or _store_one(_NEXT, page_id)
-    while stored is not None:
-        hints += stored.hints
-        if stored.completed:
-            hints += schedule.begin_queued(stored.run["account_id"])
-        if time.monotonic() > ends:
-            return [*hints, stored.rest]
-        stored = _store_one(_NEXT, page_id)
-    return hints
+    last, stored = None, _store_one(_THIS, page_id) or _store_one(_NEXT, page_id)
+    while stored is not None and time.monotonic() < ends:
+        last, stored = stored, _store_one(_NEXT, page_id)
+    if stored is not None:
+        return [*_finish(stored), stored.rest]
+    return _finish(last) if last is not None else []
 
 
-def _store_one(which: LiteralString, page_id: int) -> Stored | None:
+def _store_one(which: LiteralString, page_id: int) -> _Stored | None:
     try:
         with engine().begin() as connection:
             taken = rows(connection, which, {"page_id": page_id})
@@ -129,16 +131,20 @@ def _store_one(which: LiteralString, page_id: int) -> Stored | None:
     except Exception as error:
         _failed(page_id, error)
         raise
-    completed, hints = (None, []) if run["reading"] else _finish(run["id"])
-    progress.report(completed or run, fetched)
-    return Stored(completed or run, completed is not None, page, hints)
+    progress.report(run, fetched)
+    return _Stored(run, page)
 
 
-def _finish(run_id: int) -> tuple[Books | None, list[Hint]]:
-    """Every slice is read to its end: this page may have been the run's last one."""
+def _finish(stored: _Stored) -> list[Hint]:
+    """Complete the run, if every slice is read to its end and every page is stored."""
+    if stored.run["reading"]:
+        return []
     with engine().begin() as connection:
-        completed, hints = runs.finish(connection, run_id)
-    return cast("Books | None", completed), hints
+        completed, hints = runs.finish(connection, stored.run["id"])
+    if completed is None:
+        return hints
+    progress.report(completed, 0)
+    return [*hints, *schedule.begin_queued(completed["account_id"])]
 
 
 def _confirmed(confirmed: Sequence[tuple[UUID, bytes]]) -> dict[str, list[Any] | None]:

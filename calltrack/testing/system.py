@@ -85,8 +85,7 @@ class System:
         return [*fetched.hints, *(self._store(hint.id) if fetched.landed else ())]
 
     def _store(self, page_id: int) -> Sequence[Hint]:
-        stored = store.store(page_id)
-        return stored.hints if stored else []
+        return store.store(page_id) or []
 
     def _wait_for_what_is_due(self) -> None:
         """What is due soon is waited for; what is put aside for longer is made due, and breakers forget."""

@@ -77,8 +77,7 @@ class System:
         return [*fetched.hints, *(self.store(hint.id) if fetched.landed else ())]
 
     def store(self, page_id):
-        stored = store.store(page_id)
-        return stored.hints if stored else []
+        return store.store(page_id) or []
 
     def wait_no_longer(self):
         """Let all that was put aside be due now, and the breakers forget."""

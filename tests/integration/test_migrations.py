@@ -15,8 +15,8 @@ from calltrack.db import audit, migrate, tables
 from calltrack.db.session import connect
 from calltrack.errors import FixConfiguration, TryLater
 
-HEAD = "017_caller_number"
-BEFORE_HEAD = "016_partitions"
+HEAD = "018_waiting_pages"
+BEFORE_HEAD = "017_caller_number"
 ALL = len(list(migrate.STEPS.glob("versions/[0-9]*.py")))
 #: the next step after this one changes `calls`
 BEFORE_CALLS = "005_rejects_and_changes"

@@ -8,6 +8,7 @@ from typing import Any
 from calltrack.model import CallRecord
 
 NONE: frozenset[str] = frozenset()
+NOT_STATED = object()
 
 
 def emptied(record: CallRecord, amounts: Mapping[str, Sequence[str]], *, left_out: bool = False) -> frozenset[str]:
@@ -24,4 +25,5 @@ def emptied(record: CallRecord, amounts: Mapping[str, Sequence[str]], *, left_ou
 
 
 def _stated_empty(raw: Mapping[str, Any], names: Sequence[str], *, left_out: bool) -> bool:
-    return any(raw[name] in (None, "") if name in raw else left_out for name in names)
+    values = [raw.get(name, "" if left_out else NOT_STATED) for name in names]
+    return None in values or "" in values

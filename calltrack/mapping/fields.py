@@ -25,6 +25,7 @@ from calltrack.model import FIELDS, CallRecord, Direction, Status
 #: for the first of a list
 Names = str | tuple[str, ...]
 
+CONTAINERS = (dict, list)
 PHONES = frozenset({"tracking_number", "caller_number", "destination_number", "primary_phone"})
 MOMENTS = frozenset({"started_at", "answered_at", "ended_at", "provider_updated_at"})
 #: the other fields that are no plain text
@@ -108,7 +109,11 @@ class Fields:
         """What the record says, and nothing besides."""
         plain, phones, moments = self._columns
         found: dict[str, Any] = {}
-        deeper = {name: value for name, steps in self._deep if (value := _deeper(raw, steps)) is not None}
+        deeper = {
+            name: value
+            for name, steps in self._deep
+            if raw.get(steps[0]).__class__ in CONTAINERS and (value := _deeper(raw, steps)) is not None
+        }
         seen = raw | deeper if deeper else raw
         _take(found, seen, plain)
         _take_in(found, seen, phones, context.region)

@@ -213,27 +213,16 @@ LOADS: dict[str, Callable[[Load, argparse.Namespace], Iterator[Seen]]] = {
 
 
 def flooded(args: argparse.Namespace) -> Iterator[Seen]:
-    """As fast as deliveries are accepted: calltrack, the usual design, and calltrack's workers by themselves."""
+    """As fast as deliveries are accepted: calltrack and the usual design, and the workers of both by themselves."""
     for _ in range(args.rounds):
         with system() as load:
             yield load.run("calltrack, flooded", lambda: _flood(args), args.seconds)[0]
-        yield usual(args)
         yield backlog(args)
+        yield from usual(args)
 
 
 def _flood(args: argparse.Namespace) -> Tally:
     return asyncio.run(flood(config.settings().port, CONNECTIONS, args.seconds))
-
-
-def usual(args: argparse.Namespace) -> Seen:
-    """The usual design, flooded as calltrack is."""
-    variables = {"BENCH_SECRET": SECRET, "BENCH_ACCOUNT": args.account}
-    os.environ.update(variables)
-    config.settings.cache_clear()
-    port = free_port()
-    with stack.workers(others=USUAL) as supervisor, receiver(APPS["usual"], variables, port) as pid:
-        load = Load(supervisor, {"web": pid}, arrival.await_rows)
-        return load.run("usual, flooded", lambda: asyncio.run(flood(port, CONNECTIONS, args.seconds)), args.seconds)[0]
 
 
 def backlog(args: argparse.Namespace) -> Seen:
@@ -244,6 +233,25 @@ def backlog(args: argparse.Namespace) -> Seen:
         tally = _flood(args)
     with stack.workers(("store", "control", "beat")) as supervisor:
         return Load(supervisor).settle("calltrack, a backlog", tally, args.seconds)
+
+
+def usual(args: argparse.Namespace) -> Iterator[Seen]:
+    """The usual design, flooded as calltrack is, and its backlog."""
+    variables = {"BENCH_SECRET": SECRET, "BENCH_ACCOUNT": args.account}
+    os.environ.update(variables)
+    config.settings.cache_clear()
+    port = free_port()
+
+    def send() -> Tally:
+        return asyncio.run(flood(port, CONNECTIONS, args.seconds))
+
+    with stack.workers(others=USUAL) as supervisor, receiver(APPS["usual"], variables, port) as pid:
+        yield Load(supervisor, {"web": pid}, arrival.await_rows).run("usual, flooded", send, args.seconds)[0]
+    stack.forget()
+    with receiver(APPS["usual"], variables, port):
+        tally = send()
+    with stack.workers(others=USUAL, messages=True) as supervisor:
+        yield Load(supervisor, await_all=arrival.await_rows).settle("usual, a backlog", tally, args.seconds)
 
 
 # ── what is told ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -60,10 +60,16 @@ def log_file() -> Path:
 
 
 @contextmanager
-def workers(kinds: Sequence[str] = (), others: Mapping[str, str] | None = None) -> Iterator[Supervisor]:
-    """These processes of the Procfile, started anew, once they take messages. `others`: further ones, by name."""
-    with redis.Redis.from_url(config.settings().redis_url or "") as broker:
-        broker.flushall()
+def workers(
+    kinds: Sequence[str] = (), others: Mapping[str, str] | None = None, *, messages: bool = False
+) -> Iterator[Supervisor]:
+    """These processes of the Procfile, started anew, once they take messages. `others`: further ones, by name.
+
+    `messages`: those that wait already are theirs, too.
+    """
+    if not messages:
+        with redis.Redis.from_url(config.settings().redis_url or "") as broker:
+            broker.flushall()
     wanted = {kind: command for kind, command in commands().items() if kind in kinds} | dict(others or {})
     with log_file().open("a") as log, Supervisor(wanted, environ(config.settings()), ROOT, output=log) as supervisor:
         _wait_for(_nodes(wanted.values()))

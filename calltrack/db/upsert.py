@@ -9,7 +9,7 @@ table was small reads the whole table, for every page, until Postgres analyzes i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -32,12 +32,9 @@ def _type(name: str) -> str:
     return _SHORT.get(long, long)
 
 
-_STAGED = {name: _type(name) for name in (*IDENTITY, *MERGED)} | {
-    "page_id": "int8",
-    "delivery_id": "int8",
-    "changed": "text[]",
-}
-_TYPES = tuple(_STAGED.values())
+_CALL = {name: _type(name) for name in (*IDENTITY, *MERGED)}
+_STAGED = _CALL | {"page_id": "int8", "delivery_id": "int8", "changed": "text[]"}
+_EVENT = {"call_id": "uuid", "account_id": "uuid", "event": "text", "page_id": "int8", "delivery_id": "int8"}
 
 
 class Staged(NamedTuple):
@@ -72,7 +69,25 @@ DELETE FROM staged_calls
     )
     .as_bytes()
 )
-_COPY = sql.SQL("COPY staged_calls ({}) FROM STDIN (FORMAT BINARY)").format(_names(_STAGED)).as_bytes()
+
+
+class _Copy:
+    """COPY into a table, of these columns (name → type)."""
+
+    def __init__(self, table: str, columns: Mapping[str, str]) -> None:
+        query = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)")
+        self._query = query.format(sql.Identifier(table), _names(columns)).as_bytes()
+        self._types = tuple(columns.values())
+
+    def __call__(self, cursor: Cursor[Any], rows: Iterable[Sequence[Any]]) -> None:
+        with cursor.copy(self._query) as copy:
+            copy.set_types(self._types)
+            for row in rows:
+                copy.write_row(row)
+
+
+_STAGE = _Copy("staged_calls", _STAGED)
+_LOG_NEW = _Copy("call_events", _EVENT)
 
 
 class Table:
@@ -85,6 +100,7 @@ class Table:
         self._lock = _statement(_READ + " ORDER BY id FOR NO KEY UPDATE", name)
         self._insert = _statement(_INSERT if logged else _INSERT_UNLOGGED, name)
         self._update = _statement((_LOG if logged else "") + _UPDATE, name)
+        self._copy = _Copy(name, _CALL)
 
     def digests(self, cursor: Cursor[Any], ids: Sequence[UUID]) -> dict[UUID, bytes | None]:
         """Which of these calls have a row, and the digest of the last complete record that it took in."""
@@ -102,6 +118,16 @@ class Table:
         """Insert these calls with their entries in the change log. Returns the ids that had no row before."""
         _stage(cursor, rows)
         return {row[0] for row in cursor.execute(self._insert, binary=True)}
+
+    def insert_new(self, cursor: Cursor[Any], rows: Sequence[Staged]) -> None:
+        """As `insert`, of calls that have no row, without the detour through the staging table.
+
+        Raises psycopg's `UniqueViolation` where one has a row after all: a savepoint of the caller takes that back.
+        """
+        self._copy(cursor, [(*row[:4], *row.values) for row in rows])
+        if self.logged:
+            events = [(row.id, row.account_id, "inserted", row.page_id, row.delivery_id) for row in rows]
+            _LOG_NEW(cursor, events)
 
     def update(self, cursor: Cursor[Any], rows: Sequence[Staged]) -> None:
         """Write these calls, whose rows are locked, with their entries in the change log."""
@@ -158,9 +184,4 @@ SHADOW = Table("shadow_calls", logged=False)
 def _stage(cursor: Cursor[Any], rows: Sequence[Staged]) -> None:
     """Make the staging table hold just these rows."""
     cursor.execute(_CLEAR)
-    with cursor.copy(_COPY) as copy:
-        copy.set_types(_TYPES)
-        for row in rows:
-            copy.write_row(
-                (*row[:4], *row.values, row.page_id, row.delivery_id, row.changed),
-            )
+    _STAGE(cursor, [(*row[:4], *row.values, row.page_id, row.delivery_id, row.changed) for row in rows])

@@ -16,6 +16,7 @@ from uuid import UUID
 
 from orjson import Fragment
 from psycopg import Cursor, DataError
+from psycopg.errors import UniqueViolation
 
 from calltrack.db import upsert
 from calltrack.lookup import forget
@@ -64,7 +65,7 @@ class _Into(NamedTuple):
 
     target: upsert.Table
     thorough: bool
-    new: bool
+    new: bool = False
 
 
 @dataclass(slots=True)
@@ -86,19 +87,28 @@ def ingest(
     """Let a batch of observations flow into `calls`. What Postgres refuses is isolated; the rest goes through.
 
     `thorough`: compare each one with its row, also where the row took it in before: this mends damaged rows.
-    `new`: hardly any of the calls will have a row, so that is not asked first. Where it is wrong it only costs time.
+    `new`: none of the calls will have a row, so that is not asked first. Where it is wrong it only costs time,
+    and a line in Postgres' log.
     """
-    into = _Into(target, thorough=thorough, new=new)
+    into = _Into(target, thorough=thorough)
     cursor.execute("SAVEPOINT batch")
-    try:
-        return _ingest(cursor, batch, into)
-    except DataError:
-        cursor.execute("ROLLBACK TO SAVEPOINT batch")
+    outcome = (_tried(cursor, batch, into._replace(new=True)) if new else None) or _tried(cursor, batch, into)
+    if outcome is not None:
+        return outcome
     refused = _refused(cursor, batch, into)
     bad = {id(observation) for observation, _ in refused}
     outcome = _ingest(cursor, [one for one in batch if id(one) not in bad], into)
     outcome.refused = refused
     return outcome
+
+
+def _tried(cursor: Cursor[Any], batch: Sequence[Observation], into: _Into) -> Outcome | None:
+    """What became of the batch. None, and nothing is done, where Postgres does not take it so."""
+    try:
+        return _ingest(cursor, batch, into)
+    except (DataError, UniqueViolation):
+        cursor.execute("ROLLBACK TO SAVEPOINT batch")
+        return None
 
 
 def _refused(cursor: Cursor[Any], batch: Sequence[Observation], into: _Into) -> list[tuple[Observation, str]]:
@@ -134,7 +144,7 @@ def _ingest(cursor: Cursor[Any], batch: Sequence[Observation], into: _Into) -> O
     old = [call for call in calls if call.id in known]
     if not into.thorough:
         old = [call for call in old if not _said_before(call, known[call.id], outcome, target)]
-    inserted = _insert(cursor, new, target)
+    inserted = _insert(cursor, new, into)
     outcome.inserted = len(inserted)
     outcome.news.extend(
         News(call.id, call.observations[-1], True, _listed(call)) for call in new if call.id in inserted
@@ -183,9 +193,12 @@ def _said_before(call: _Call, digest: bytes | None, outcome: Outcome, target: up
     return True
 
 
-def _insert(cursor: Cursor[Any], calls: Sequence[_Call], target: upsert.Table) -> set[UUID]:
+def _insert(cursor: Cursor[Any], calls: Sequence[_Call], into: _Into) -> set[UUID]:
     rows = [_seen_once(call) or _staged_new(call) for call in calls]
-    return target.insert(cursor, rows) if rows else set()
+    if into.new:
+        into.target.insert_new(cursor, rows)
+        return {row.id for row in rows}
+    return into.target.insert(cursor, rows) if rows else set()
 
 
 def _staged_new(call: _Call) -> upsert.Staged:

@@ -12,9 +12,9 @@ ledger read every page: they compare what it says with the rows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -27,12 +27,18 @@ from calltrack.sync.observe import Sight
 from calltrack.sync.plan import Mode
 from calltrack.sync.reading import readings
 
+#: bytes of a call in such a note
+SIZE = 32
+
+#: `|| ''` takes the note out of where Postgres keeps large values once, and not for each of its parts. Each row of
+#: `calls` is looked up by itself: joined, they may be found by reading the whole table.
 _TWIN = """
 WITH twin AS MATERIALIZED (
-    SELECT held FROM sync_pages
-    WHERE account_id = %(account_id)s AND body_digest = %(body_digest)s AND held IS NOT NULL AND state = 'stored'
-      AND mapper_version = %(mapper_version)s AND id <> %(id)s
-    ORDER BY id DESC LIMIT 1
+    SELECT held || ''::bytea AS held FROM (
+        SELECT held FROM sync_pages
+        WHERE account_id = %(account_id)s AND body_digest = %(body_digest)s AND held IS NOT NULL AND state = 'stored'
+          AND mapper_version = %(mapper_version)s AND id <> %(id)s
+        ORDER BY id DESC LIMIT 1) newest
 ), record AS MATERIALIZED (
     SELECT encode(substring(held FROM place FOR 16), 'hex')::uuid AS id,
         substring(held FROM place + 16 FOR 16) AS digest
@@ -40,7 +46,8 @@ WITH twin AS MATERIALIZED (
 )
 SELECT held FROM twin
 WHERE octet_length(held) / 32 = (
-    SELECT count(*) FROM record JOIN calls ON calls.id = record.id AND calls.content_digest = record.digest)
+    SELECT count(*) FROM record
+    WHERE (SELECT content_digest FROM calls WHERE calls.id = record.id) = record.digest)
 """
 
 
@@ -48,13 +55,27 @@ WHERE octet_length(held) / 32 = (
 class Held:
     """The calls of a page, and as which records it holds them, read by which version of the mapper."""
 
-    records: Sequence[tuple[UUID, bytes]]
+    #: 32 bytes for each: the call's id and the record's digest
+    packed: bytes
     mapper_version: int
+
+    @classmethod
+    def of(cls, records: Iterable[tuple[UUID, bytes]], mapper_version: int) -> Self:
+        return cls(b"".join([call.bytes + digest for call, digest in records]), mapper_version)
+
+    def __len__(self) -> int:
+        """How many calls there are."""
+        return len(self.packed) // SIZE
+
+    @property
+    def records(self) -> list[tuple[UUID, bytes]]:
+        """The calls, and as which records."""
+        found = (self.packed[place : place + SIZE] for place in range(0, len(self.packed), SIZE))
+        return [(UUID(bytes=one[:16]), one[16:]) for one in found]
 
     def columns(self) -> dict[str, Any]:
         """As `sync_pages` keeps it."""
-        held = b"".join([call.bytes + digest for call, digest in self.records])
-        return {"held": held, "mapper_version": self.mapper_version}
+        return {"held": self.packed, "mapper_version": self.mapper_version}
 
 
 NOTHING: dict[str, Any] = {"held": None, "mapper_version": None}
@@ -66,7 +87,7 @@ def held_by(page: Mapping[Any, Any], sight: Sight, outcome: Outcome, mapper_vers
     alike = all(one.versioned is versioned for one in sight.observations)
     if not alike or sight.rejects or sight.excluded or outcome.refused or outcome.duplicates or not outcome.records:
         return None
-    return Held(outcome.records, mapper_version)
+    return Held.of(outcome.records, mapper_version)
 
 
 def held_before(connection: Connection, page: Mapping[str, Any]) -> Held | None:
@@ -80,9 +101,4 @@ def held_before(connection: Connection, page: Mapping[str, Any]) -> Held | None:
         confirmations.guard_page(driver(connection).cursor(), page["account_id"])
     asked = {name: page[name] for name in ("id", "account_id", "body_digest")}
     twins = rows(connection, _TWIN, {**asked, "mapper_version": reading.mapper.version})
-    return Held(_unpacked(twins[0]["held"]), reading.mapper.version) if twins else None
-
-
-def _unpacked(held: bytes) -> list[tuple[UUID, bytes]]:
-    places = range(0, len(held), 32)
-    return [(UUID(bytes=held[place : place + 16]), held[place + 16 : place + 32]) for place in places]
+    return Held(twins[0]["held"], reading.mapper.version) if twins else None

@@ -5,19 +5,19 @@ Under little load a delivery is processed at once, by itself; under much load on
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import groupby
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, RowMapping, text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
 from calltrack import log
 from calltrack.client.retry import backoff
-from calltrack.db.session import driver, engine
+from calltrack.db.session import driver, engine, rows
 from calltrack.errors import NotACall, RefuseDelivery
 from calltrack.model import call_id
 from calltrack.provider import Mapper
@@ -27,16 +27,18 @@ from calltrack.sync.ingest import Outcome, ingest
 from calltrack.sync.observe import Reject, Sight
 from calltrack.sync.reading import read_delivery, readings
 
+#: a row of `webhook_logs`, with its account's `settings`, `account_mode` and `shadow_mapper`
+Landed = Mapping[Any, Any]
 #: deliveries in one transaction
 BATCH = 300
 MAX_ATTEMPTS = 8
 
-_CLAIM = text("""
+_CLAIM = """
 SELECT delivery.*, account.settings, account.mode AS account_mode, account.shadow_mapper
 FROM webhook_logs delivery JOIN provider_configs account ON account.id = delivery.account_id
-WHERE delivery.provider = :provider AND delivery.state = 'received' AND delivery.next_attempt_at <= now()
-ORDER BY delivery.next_attempt_at LIMIT :most FOR UPDATE OF delivery SKIP LOCKED FOR KEY SHARE OF account
-""")
+WHERE delivery.provider = %(provider)s AND delivery.state = 'received' AND delivery.next_attempt_at <= now()
+ORDER BY delivery.next_attempt_at LIMIT %(most)s FOR UPDATE OF delivery SKIP LOCKED FOR KEY SHARE OF account
+"""
 _DONE = text("""
 UPDATE webhook_logs SET state = done.state, reason = done.reason, call_id = done.call_id, error = NULL,
     attempts = attempts + 1, processed_at = clock_timestamp()
@@ -86,7 +88,7 @@ def process(provider: str, most: int = BATCH, asked: list[Hint] | None = None) -
 
 
 def _process(connection: Connection, provider: str, most: int) -> tuple[int, list[Hint]]:
-    waiting = connection.execute(_CLAIM, {"provider": provider, "most": most}).mappings().all()
+    waiting = rows(connection, _CLAIM, {"provider": provider, "most": most})
     if not waiting:
         return 0, []
     verdicts, _ = settle(connection, waiting)
@@ -94,7 +96,7 @@ def _process(connection: Connection, provider: str, most: int) -> tuple[int, lis
 
 
 def _ask(
-    connection: Connection, provider: str, deliveries: Sequence[RowMapping], verdicts: Sequence[Verdict]
+    connection: Connection, provider: str, deliveries: Sequence[Landed], verdicts: Sequence[Verdict]
 ) -> list[Hint]:
     """Have the provider asked for the calls of which these deliveries told too little."""
     account_of = {delivery["id"]: delivery["account_id"] for delivery in deliveries}
@@ -111,9 +113,10 @@ def _one_by_one(provider: str, most: int) -> int:
     """Isolate the delivery that makes a batch fail: it is tried again later, and given up after several times."""
     for done in range(most):
         with engine().begin() as connection:
-            delivery = connection.execute(_CLAIM, {"provider": provider, "most": 1}).mappings().one_or_none()
-            if delivery is None:
+            claimed = rows(connection, _CLAIM, {"provider": provider, "most": 1})
+            if not claimed:
                 return done
+            (delivery,) = claimed
             try:
                 with connection.begin_nested():
                     settle(connection, [delivery])  # what it wants asked is left to the next sync
@@ -128,12 +131,11 @@ def _one_by_one(provider: str, most: int) -> int:
 
 
 def settle(
-    connection: Connection, waiting: Sequence[RowMapping], *, thorough: bool = False
+    connection: Connection, waiting: Sequence[Landed], *, thorough: bool = False
 ) -> tuple[list[Verdict], Outcome]:
     """Map, ingest, and note with each delivery what became of it.
 
-    The deliveries are rows of `webhook_logs`, locked by the caller, each with its account's `settings`, `account_mode`
-    and `shadow_mapper`.
+    The deliveries are locked by the caller.
     """
     verdicts, outcome = [], Outcome()
     for _, alike in groupby(sorted(waiting, key=_way), key=_way):
@@ -146,12 +148,12 @@ def settle(
     return verdicts, outcome
 
 
-def _way(delivery: RowMapping) -> tuple[str, str]:
+def _way(delivery: Landed) -> tuple[str, str]:
     """Deliveries of accounts that are read the same way go together."""
     return delivery["account_mode"], delivery["shadow_mapper"] or ""
 
 
-def _settle(connection: Connection, waiting: Sequence[RowMapping], *, thorough: bool) -> tuple[list[Verdict], Outcome]:
+def _settle(connection: Connection, waiting: Sequence[Landed], *, thorough: bool) -> tuple[list[Verdict], Outcome]:
     first, *beside = readings(waiting[0])
     sight, others = Sight(), Sight()
     verdicts = [_read(delivery, first.mapper, sight) for delivery in waiting]
@@ -167,7 +169,7 @@ def _settle(connection: Connection, waiting: Sequence[RowMapping], *, thorough: 
     return [_rejected(verdict.id, late[verdict.id]) if verdict.id in late else verdict for verdict in verdicts], outcome
 
 
-def _read(delivery: RowMapping, mapper: Mapper, sight: Sight) -> Verdict:
+def _read(delivery: Landed, mapper: Mapper, sight: Sight) -> Verdict:
     """Read one delivery, and add what it says to what the batch has seen."""
     try:
         seen = read_delivery(delivery, mapper)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Any
 from uuid import UUID
@@ -84,7 +85,9 @@ WHERE page.id = (SELECT CAST(%(page_id)s AS bigint))
   AND run.id = page.run_id AND run.state = 'running' AND slice.id = page.slice_id
   AND account.id = page.account_id AND account.is_active
   AND (account.blocked_until IS NULL OR account.blocked_until < now())
-RETURNING page.*, run.mode, run.axis, slice.since, slice.until, account.settings, account.name AS account
+  AND (%(as_of)s::timestamptz IS NULL OR account.updated_at = %(as_of)s)
+RETURNING page.*, run.mode, run.axis, slice.since, slice.until,
+    account.settings, account.name AS account, account.updated_at AS account_as_of
 """
 _LAND = """
 UPDATE sync_pages SET state = 'fetched', body = %(body)s, body_digest = %(digest)s,
@@ -125,17 +128,7 @@ _DROP = text("DELETE FROM sync_pages WHERE id = :page_id AND state = 'pending'")
 
 
 @dataclass(frozen=True)
-class Fetched:
-    """What came of looking at a page."""
-
-    #: the page is in the ledger and wants storing
-    landed: bool = False
-    #: further pages to fetch
-    hints: tuple[Hint, ...] = ()
-
-
-@dataclass(frozen=True)
-class _Work:
+class Work:
     """A claimed page with everything that fetching it needs."""
 
     page: Page
@@ -176,41 +169,68 @@ class _Work:
         return self.calls.one.request({"id": self.one})
 
 
+@dataclass(frozen=True)
+class Fetched:
+    """What came of looking at a page."""
+
+    #: the page is in the ledger and wants storing
+    landed: bool = False
+    #: further pages to fetch
+    hints: tuple[Hint, ...] = ()
+    #: the page behind it, where that is claimed already: it has no hint, and is to be fetched right now
+    following: Work | None = None
+
+
 def fetch_on(page_id: int, seconds: float = GOING_ON) -> Iterator[Sequence[Hint]]:
     """Fetch a page, and for so long those behind it, while they come at once: a message for each would cost as much as
     fetching it does. Yields hints when they are due: that pages want storing, and last those for the pages left.
     """
-    told = began = time.monotonic()
-    hints = fetch(page_id).hints
-    while (following := _at_once(hints)) and time.monotonic() < began + seconds:
-        hints = fetch(following.id).hints
+    told = time.monotonic()
+    ends = told + seconds
+    fetched = fetch(page_id, ends)
+    while (work := fetched.following) is not None:
+        fetched = _fetch(work, ends)
         if time.monotonic() > told + TELLING:
             told = time.monotonic()
-            yield [replace(following, step=Step.STORE)]
-    yield hints
+            yield [_hint(Step.STORE, work.page)]
+    yield fetched.hints
 
 
-def _at_once(hints: Sequence[Hint]) -> Hint | None:
-    """The one page that may be fetched next, without waiting."""
-    return hints[0] if len(hints) == 1 and hints[0].step is Step.FETCH and not hints[0].delay else None
+def fetch(page_id: int, ends: float = 0.0) -> Fetched:
+    """Fetch one page, if it is still to be fetched and nobody else is at it.
 
-
-def fetch(page_id: int) -> Fetched:
-    """Fetch one page, if it is still to be fetched and nobody else is at it."""
+    Until `ends` (seconds, of the monotonic clock) the page behind it is claimed as soon as it is known.
+    """
     with engine().begin() as connection:
-        claimed = rows(connection, _CLAIM, {"page_id": page_id, "lease": LEASE})
-        if not claimed:
+        page = _claim(connection, page_id)
+        if page is None:
             return Fetched()
-        page = claimed[0]
         account = _account(connection, page["account_id"])
-    with bound_contextvars(account=f"{page['provider']}/{page['account']}", run_id=page["run_id"], page=page["number"]):
-        if isinstance(account, CalltrackError):
+    if isinstance(account, CalltrackError):
+        with _named(page):
             return _fail(page, account)
-        provider = registry.get(page["provider"])
-        return _fetch(_Work(page, account, provider, provider.calls(account.settings)))
+    provider = registry.get(page["provider"])
+    return _fetch(Work(page, account, provider, provider.calls(account.settings)), ends)
 
 
-def _fetch(work: _Work) -> Fetched:
+def _claim(connection: Connection, page_id: int, as_of: datetime | None = None) -> Page | None:
+    """The page, for us alone until it is fetched. `as_of`: only if its account was last changed just then."""
+    claimed = rows(connection, _CLAIM, {"page_id": page_id, "lease": LEASE, "as_of": as_of})
+    return claimed[0] if claimed else None
+
+
+def _named(page: Page) -> AbstractContextManager[None]:
+    """What the log says meanwhile is about this page."""
+    account = f"{page['provider']}/{page['account']}"
+    return bound_contextvars(account=account, run_id=page["run_id"], page=page["number"])
+
+
+def _fetch(work: Work, ends: float) -> Fetched:
+    with _named(work.page):
+        return _fetched(work, ends)
+
+
+def _fetched(work: Work, ends: float) -> Fetched:
     try:
         answer = _ask(work)
         records = work.calls.read(answer) if work.one is None else work.calls.read_one(answer)
@@ -222,10 +242,10 @@ def _fetch(work: _Work) -> Fetched:
         if decision.kind == "retry" or (isinstance(error, TryLater) and _outage(work.page)):
             return _park(work, error, decision)
         return _fail(work.page, error)
-    return _land(work, answer, records, cursor)
+    return _land(work, answer, records, cursor, ends)
 
 
-def _ask(work: _Work) -> Answer:
+def _ask(work: Work) -> Answer:
     """The provider's answer; of a call that it does not have, an empty one.
 
     A later page that is refused, although the first one was not, is one that the provider pages no further to: an
@@ -252,7 +272,7 @@ def _account(connection: Connection, account_id: UUID) -> Account | CalltrackErr
         return error
 
 
-def _next(work: _Work, answer: Answer, records: list[Raw]) -> Cursor | None:
+def _next(work: Work, answer: Answer, records: list[Raw]) -> Cursor | None:
     """The cursor after this page; None where the slice ends. An empty page ends every slice."""
     cursor = work.calls.pages.next(work.page["cursor"], answer, len(records))
     if not records:
@@ -264,8 +284,11 @@ def _next(work: _Work, answer: Answer, records: list[Raw]) -> Cursor | None:
     return cursor
 
 
-def _land(work: _Work, answer: Answer, records: list[Raw], cursor: Cursor | None) -> Fetched:
-    """Commit the page's bytes, its successor, and what they say about the slice, in one transaction."""
+def _land(work: Work, answer: Answer, records: list[Raw], cursor: Cursor | None, ends: float) -> Fetched:
+    """Commit the page's bytes, its successor, and what they say about the slice, in one transaction.
+
+    Whoever goes on claims the successor with it, and with the account as it is: one that was changed is read anew.
+    """
     page = work.page
     landing = {"page_id": page["id"], "body": isal_zlib.compress(answer.body, 1), "digest": _digest(answer, records)}
     try:
@@ -285,13 +308,18 @@ def _land(work: _Work, answer: Answer, records: list[Raw], cursor: Cursor | None
                 return Fetched(landed=True)
             if landed[0]["same"] >= REPEATS - 1 and records:
                 raise EndlessPages
-            return Fetched(True, (_open_next(connection, page, cursor),))
+            hint = _open_next(connection, page, cursor)
+            if time.monotonic() < ends and (following := _claim(connection, hint.id, page["account_as_of"])):
+                return Fetched(True, following=replace(work, page=following))
+            return Fetched(True, (hint,))
     except EndlessPages:
         return _endless(work, landing)
 
 
 def _digest(answer: Answer, records: list[Raw]) -> bytes:
     """Of what the page holds: around its records some providers write another number each time."""
+    if answer.body.lstrip().startswith(b"["):  # a list has nothing around its records
+        return blake2b(answer.body, digest_size=16).digest()
     try:
         content = orjson.dumps(records)
     except TypeError:  # nested deeper than it writes
@@ -306,7 +334,7 @@ def _open_next(connection: Connection, page: Page, cursor: Cursor) -> Hint:
     )
 
 
-def _endless(work: _Work, landing: dict[str, Any]) -> Fetched:
+def _endless(work: Work, landing: dict[str, Any]) -> Fetched:
     """Keep the page that was fetched, and stop the run: reading on would never end."""
     error = EndlessPages()
     with engine().begin() as connection:
@@ -315,7 +343,7 @@ def _endless(work: _Work, landing: dict[str, Any]) -> Fetched:
     return Fetched(landed=bool(landed))
 
 
-def _split(work: _Work) -> Fetched:
+def _split(work: Work) -> Fetched:
     """Cut the slice in two: the provider pages only so far."""
     parts = halves(work.window)
     if parts is None:
@@ -335,7 +363,7 @@ def _outage(page: Page) -> bool:
         return bool(connection.execute(_OUTAGE, {"page_id": page["id"], "longest": LONGEST_OUTAGE}).scalar())
 
 
-def _park(work: _Work, error: CalltrackError, decision: Decision) -> Fetched:
+def _park(work: Work, error: CalltrackError, decision: Decision) -> Fetched:
     """Put the page aside until it may work: in its row, and for short waits with a delayed hint beside it.
 
     A page that ran out of tries in an outage is parked as well: the run goes on by itself when the provider is back.
@@ -358,9 +386,11 @@ def _park(work: _Work, error: CalltrackError, decision: Decision) -> Fetched:
     logger.info("page parked", reason=error.reason, wait=round(wait, 3), attempts=page["attempts"])
     if wait > LONGEST_DELAY:
         return Fetched()
-    return Fetched(
-        hints=(runs.page_hint(Step.FETCH, page["provider"], page["id"], page["number"], page["run_id"], wait),)
-    )
+    return Fetched(hints=(_hint(Step.FETCH, page, wait),))
+
+
+def _hint(step: Step, page: Page, delay: float = 0.0) -> Hint:
+    return runs.page_hint(step, page["provider"], page["id"], page["number"], page["run_id"], delay)
 
 
 def _fail(page: Page, error: CalltrackError) -> Fetched:

@@ -179,7 +179,7 @@ def _stored_again(connection: Connection, page: Books, held: Held) -> tuple[Book
     """A page that has nothing new: each of its calls is as it was, and confirmed where nothing else says so."""
     versioned = registry.get(page["provider"]).versioned
     confirmed = [] if versioned else held.records
-    counts = {**dict.fromkeys(_COUNTS, 0), "fetched": len(held.records), "unchanged": len(held.records)}
+    counts = {**dict.fromkeys(_COUNTS, 0), "fetched": len(held), "unchanged": len(held)}
     return _note_stored(connection, page, counts, {**_confirmed(confirmed), **held.columns()})
 
 

@@ -1,5 +1,7 @@
 """Syncing from simulated providers into real Postgres: complete, once, and however it is disturbed."""
 
+import math
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import orjson
@@ -9,7 +11,6 @@ from sqlalchemy import text
 from calltrack import registry
 from calltrack.client.retry import decide
 from calltrack.db.credentials import Vault
-from calltrack.db.session import rows
 from calltrack.errors import FixConfiguration, TooManyRequests
 from calltrack.sync import pull, runs, schedule, store, sweep
 from calltrack.sync.hints import Step
@@ -253,12 +254,11 @@ def test_calls_that_arrive_while_reading_do_not_hide_others(system):
 def test_a_long_wait_is_parked_in_its_row(system):
     world = system()
     _, hints = runs.start("retreaver", None, "full")
-    values = {"page_id": hints[0].id, "lease": pull.LEASE}
     with world.engine.begin() as connection:
-        (page,) = rows(connection, pull._CLAIM, values)
+        page = pull._claim(connection, hints[0].id)
         account = pull._account(connection, page["account_id"])
     provider = registry.get("retreaver")
-    work = pull._Work(page, account, provider, provider.calls({}))
+    work = pull.Work(page, account, provider, provider.calls({}))
     error = TooManyRequests(wait=3600)
     assert pull._park(work, error, decide(error, 1, 8)) == pull.Fetched()
     parked = world.one("SELECT *, next_attempt_at - now() AS wait FROM sync_pages WHERE id = :id", id=page["id"])
@@ -331,6 +331,22 @@ def test_one_message_goes_on_through_a_slice_and_another_stores_it(system):
     assert {hint.step for hint in left} <= {Step.STORE}
     assert store.store_on(hints[0].id, seconds=60) == []
     assert world.run(run_id)["state"] == "completed"
+    world.assert_complete("retreaver")
+
+
+def test_whoever_goes_on_has_the_next_page_already_unless_the_account_was_changed(system):
+    world = system(records=300, days=0.9)
+    _, hints = runs.start("retreaver", None, "full")
+    first = pull.fetch(hints[0].id, math.inf)
+    assert first.landed
+    assert first.hints == ()
+    assert pull.fetch(first.following.page["id"]) == pull.Fetched()  # it is claimed
+    world.execute("UPDATE provider_configs SET updated_at = now()")
+    second = pull._fetch(first.following, math.inf)
+    assert second.landed
+    (hint,) = second.hints
+    landed = (hints[0], replace(hints[0], id=first.following.page["id"]))
+    world.follow([*(replace(one, step=Step.STORE) for one in landed), hint, *hints[1:]])
     world.assert_complete("retreaver")
 
 

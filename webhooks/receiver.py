@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from flask import Request, Response, request
 from psycopg import Error, IntegrityError
@@ -25,6 +25,9 @@ from webhooks.bell import Bell
 from webhooks.connections import Connections
 from webhooks.refusals import Refusals
 from webhooks.source import Sources
+
+if TYPE_CHECKING:
+    from werkzeug.local import LocalProxy
 
 logger = log.get(__name__)
 
@@ -83,10 +86,12 @@ class Receiver:
 
         `event` is what the door's path says it is about, `secret` the last step of a path that is nobody's guess.
         """
+        # The proxy would look it up again for each of its attributes.
+        post = cast("LocalProxy[Request]", request)._get_current_object()  # noqa: SLF001 - Werkzeug documents it
         try:
-            landed = self._landed(request, Door(provider, account, event, secret))
+            landed = self._landed(post, Door(provider, account, event, secret))
         except RefuseDelivery as refusal:
-            self._refusals.count(self._door(provider, account), refusal, self._sources.of(request))
+            self._refusals.count(self._door(provider, account), refusal, self._sources.of(post))
             return refused(refusal)
         self._bell.ring(provider)
         return answer(202, {"id": landed.id, "status": "accepted" if landed.fresh else "duplicate"})
@@ -102,7 +107,7 @@ class Receiver:
         delivery = Delivery(
             account_id=account.id,
             provider=door.provider,
-            event_type=event_type(payload, webhook, door.event or (post.args.get(EVENT, "") if body else "")),
+            event_type=event_type(payload, webhook, door.event or (post.args.get(EVENT, "") if body and query else "")),
             content_type=content_type,
             query=query,
             body=body,

@@ -28,7 +28,7 @@ from webhooks.refusals import Refusals
 from webhooks.source import Sources
 
 #: seconds between two messages about deliveries of the same provider
-BELL_INTERVAL = 0.1
+BELL_INTERVAL = 0.25
 #: seconds: a message that is late is not worth waiting for, the sweeper looks anyway
 PUBLISH_TIMEOUTS = {"socket_timeout": 1.0, "socket_connect_timeout": 1.0}
 

@@ -29,6 +29,15 @@ BENCHMARKS: dict[str, Benchmark] = {
     "lookup": lambda args: program.run(
         "lookup", "Through Redis and without", [f"--rows={args.records}", f"--rounds={args.rounds}"]
     ),
+    "large": lambda args: program.run(
+        "large",
+        f"Calls into a table that holds many, medians of {args.rounds}",
+        [
+            f"--held=0,{10 * args.records},{100 * args.records}",
+            f"--records={max(args.records // 5, 1)}",
+            f"--rounds={args.rounds}",
+        ],
+    ),
     "queries": lambda args: program.run("queries", "Queries of a table of years", [f"--rows={100 * args.records}"]),
     "indexes": lambda args: program.run(
         "indexes",
@@ -38,7 +47,7 @@ BENCHMARKS: dict[str, Benchmark] = {
 }
 
 #: where the figures go that do not go into `docs/performance.md`
-PAGES = {"scale": scale.PAGE}
+PAGES = {"scale": scale.PAGE, "large": report.ROOT / "docs" / "scaling.md"}
 
 
 def main() -> None:

@@ -34,10 +34,15 @@ def external_id(number: int) -> str:
     return f"{number:012x}-4a11-bench"
 
 
-def request(number: int) -> bytes:
-    """A signed delivery of 1.2 KB: a call that has ended, with all its fields."""
+def content(number: int) -> bytes:
+    """Of a delivery, 1.2 KB: a call that has ended, with all its fields."""
     made = PATTERNS[number % len(PATTERNS)]
-    body = b'{"event":"completed",' + made.json[1:].replace(made.id.encode(), external_id(number).encode())
+    return b'{"event":"completed",' + made.json[1:].replace(made.id.encode(), external_id(number).encode())
+
+
+def request(number: int) -> bytes:
+    """A signed delivery."""
+    body = content(number)
     signature = hmac.digest(SECRET.encode(), body, "sha256").hex()
     head = f"POST {PATH} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nX-Signature: {signature}\r\n"
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body

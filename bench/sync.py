@@ -70,7 +70,7 @@ def run(records: int, rounds: int, *, peers: bool = True) -> Report:
     compared = _installed() if peers else ()
     loads: dict[int, Ways] = {size: {} for size in PAGE_SIZES}
     with stack.home(), serving(records, DAYS, datetime.now(UTC)) as provider:
-        places = [_place(provider, size) for size in PAGE_SIZES]
+        places = [place_at(provider, size) for size in PAGE_SIZES]
         for turn in range(rounds):
             for place in places:
                 for way, load in _round(place, compared):
@@ -79,7 +79,7 @@ def run(records: int, rounds: int, *, peers: bool = True) -> Report:
     return _report(records, rounds, loads, compared)
 
 
-def _place(provider: Provider, size: int) -> Place:
+def place_at(provider: Provider, size: int) -> Place:
     return Place(provider, full_sync.account(provider.url, name=f"by-{size}", page_size=size), size)
 
 
@@ -116,17 +116,17 @@ def _loop(place: Place) -> Iterator[tuple[str, Load]]:
     command = ["bench.loop", database, place.provider.url, str(place.account), str(place.page_size)]
     for situation, state in _situations(place):
         seconds, watch = _alone("loop", command, place)
-        _check_calls(place, state)
+        check_calls(place, state)
         yield f"loop, {situation}", _load(place, seconds, watch)
 
 
 def _pipeline(place: Place) -> Iterator[tuple[str, Load]]:
     with stack.workers(WORKERS) as supervisor:
         for situation, state in _situations(place):
-            with _watch(place, stack.pids(supervisor)) as watch:
+            with watching(place, stack.pids(supervisor)) as watch:
                 done = full_sync.finished(full_sync.begin(place.name), len(place.provider.ids), SLOWEST)
-            _check_books(place, done, situation)
-            _check_calls(place, state)
+            check_books(place, done, situation)
+            check_calls(place, state)
             yield f"pipeline, {situation}", _load(place, full_sync.seconds(done), watch)
 
 
@@ -145,8 +145,8 @@ def _sides(place: Place) -> Iterator[tuple[str, Load]]:
         stack.settle()
         seconds, watch = _alone(side, ["bench.sides", side, str(run_id)], place)
         yield f"{side} alone", _load(place, seconds, watch)
-    _check_books(place, full_sync.run(run_id), "first load")
-    _check_calls(place, FIRST)
+    check_books(place, full_sync.run(run_id), "first load")
+    check_calls(place, FIRST)
 
 
 def _alone(kind: str, command: list[str], place: Place, work: Room | None = None) -> tuple[float, Watch]:
@@ -159,7 +159,7 @@ def _alone(kind: str, command: list[str], place: Place, work: Room | None = None
     ):
         if not process.stdout.readline():  # it is ready: what it took to get there is nobody's business
             raise SystemExit(_failed(kind))
-        with _watch(place, {kind: process.pid}) as watch:
+        with watching(place, {kind: process.pid}) as watch:
             process.stdin.write(b"go\n")
             said = process.stdout.readline()
         process.stdin.close()
@@ -173,7 +173,7 @@ def _failed(kind: str) -> str:
 
 
 @contextmanager
-def _watch(place: Place, pids: Mapping[str, int]) -> Iterator[Watch]:
+def watching(place: Place, pids: Mapping[str, int]) -> Iterator[Watch]:
     with Watch({**pids, **stack.servers(), PROVIDER: place.provider.pid}) as watch:
         yield watch
 
@@ -181,7 +181,7 @@ def _watch(place: Place, pids: Mapping[str, int]) -> Iterator[Watch]:
 # ── what counts ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _check_books(place: Place, run: Mapping[str, Any], situation: str) -> None:
+def check_books(place: Place, run: Mapping[str, Any], situation: str) -> None:
     """Every call came to the end that it should, but for the few at the edge of a slice, which are read twice."""
     wanted, changes = len(place.provider.ids), len(place.provider.changes)
     expected = {
@@ -196,7 +196,7 @@ def _check_books(place: Place, run: Mapping[str, Any], situation: str) -> None:
         raise SystemExit(f"The run's books are wrong: {dict(run)}")
 
 
-def _check_calls(place: Place, state: int) -> None:
+def check_calls(place: Place, state: int) -> None:
     with engine().connect() as connection:
         rows = connection.execute(_CALLS, {"account": place.account}).tuples().all()
     stored.check(place.provider, state, rows, stored.OURS)

@@ -35,7 +35,8 @@ class Watch:
         """`roots`: kind → process id. What such a process started belongs to it. `step`: seconds between samples."""
         self._step = step
         self._roots = {kind: psutil.Process(pid) for kind, pid in roots.items()}
-        self._curves: dict[str, list[float]] = {kind: [] for kind in roots}
+        #: MB of the largest process of each kind, sample by sample
+        self.curves: dict[str, list[float]] = {kind: [] for kind in roots}
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._sample, name="watch", daemon=True)
         self.usage: dict[str, Usage] = {}
@@ -52,7 +53,7 @@ class Watch:
         self._done.set()
         self._thread.join()
         taken = {kind: after[kind] - self._before[kind] for kind in self._roots}
-        self.usage = {kind: Usage(taken[kind], *_shape(self._curves[kind])) for kind in self._roots}
+        self.usage = {kind: Usage(taken[kind], *_shape(self.curves[kind])) for kind in self._roots}
         busy, idle = busy - self._machine[0], idle - self._machine[1]
         others = busy - sum(taken.values()) - (own - self._own)
         self.others = max(0.0, others) / max(busy + idle, 0.01)
@@ -61,7 +62,7 @@ class Watch:
         while True:
             for kind, root in self._roots.items():
                 if sizes := [_resident(process) for process in _family(root)]:
-                    self._curves[kind].append(max(sizes))
+                    self.curves[kind].append(max(sizes))
             if self._done.wait(self._step):
                 return
 

@@ -15,14 +15,14 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from uuid import UUID
 
 from sqlalchemy import text
 
-from bench import filled, full_sync, stack, usage
-from bench.pages import CHANGED, FIRST, Provider, serving
+from bench import filled, full_sync, stack, sync, usage
+from bench.pages import Provider, serving
 from bench.receiver import add_account
 from bench.sending import content, numbers
 from bench.sides import fetch, pages, store_all
@@ -32,9 +32,6 @@ from calltrack.sync import deliveries, runs
 from calltrack.sync.inbox import Delivery, land
 
 PAGE = 1000
-DAYS = 90.0
-#: what is done to the provider's calls before they are stored, in turn
-SITUATIONS = {"pages, new calls": FIRST, "pages, unchanged": FIRST, "pages, 1 % changed": CHANGED}
 LANDED, PROCESSED = "deliveries, landed", "deliveries, processed"
 
 _CALLS = text("SELECT count(*) FROM calls WHERE account_id = :account")
@@ -61,17 +58,13 @@ def took(work: Callable[[], object]) -> Took:
 
 def by_pages(provider: Provider, name: str) -> Iterator[tuple[str, Took]]:
     """The calls of a new account, three times."""
-    account = full_sync.account(provider.url, name=name, page_size=PAGE)
-    for situation, state in SITUATIONS.items():
-        provider.show(state)
+    place = sync.Place(provider, full_sync.account(provider.url, name=name, page_size=PAGE), PAGE)
+    for situation, state in sync.situations(place):
         run_id, _ = runs.start(full_sync.PROVIDER, name, "full")
         fetch(pages(run_id, "pending"))
-        landed = pages(run_id, "fetched")
-        yield situation, took(lambda landed=landed: store_all(landed))  # type: ignore[misc]
-        found = full_sync.run(run_id)
-        if found["state"] != "completed" or found["fetched"] != len(provider.ids):
-            raise SystemExit(f"The run is {found['state']}: {found['error']}")
-    check(account, len(provider.ids))
+        yield f"pages, {situation}", took(partial(store_all, pages(run_id, "fetched")))
+        sync.check_books(place, full_sync.run(run_id), situation)
+        sync.check_calls(place, state)
 
 
 def by_deliveries(account: UUID, number: int, there: int) -> Iterator[tuple[str, Took]]:
@@ -132,7 +125,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
     log.setup("json")
-    with serving(args.records, DAYS, datetime.now(UTC)) as provider:
+    with serving(args.records) as provider:
         found = {held: measure(held, provider, args.rounds) for held in map(int, args.held.split(","))}
     for name in next(iter(found.values())):
         for held, rounds in found.items():

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import statistics
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import TypeVar
 
 from sqlalchemy import text
@@ -83,7 +82,7 @@ def main() -> None:
     args = parser.parse_args()
     with stack.home():
         for records in map(int, args.records.split(",")):
-            with serving(records, sync.DAYS, datetime.now(UTC)) as provider:
+            with serving(records) as provider:
                 for size in map(int, args.page_sizes.split(",")):
                     measure(provider, size)
 

@@ -17,7 +17,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
 
 from bench import arrival, full_sync, stack
 from bench.arrival import Arrivals
@@ -177,7 +176,7 @@ def burst(load: Load, args: argparse.Namespace) -> Iterator[Seen]:
 def beside_a_backfill(load: Load, args: argparse.Namespace) -> Iterator[Seen]:
     """The same pace alone, and while a full sync of another account runs."""
     yield load.pace(f"{BESIDE}/s alone", (BESIDE, args.seconds))[0]
-    with serving(args.records, 90.0, datetime.now(UTC)) as provider:
+    with serving(args.records) as provider:
         full_sync.account(provider.url, name="backfill", page_size=1000)
 
         def both() -> Tally:

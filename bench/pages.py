@@ -18,7 +18,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from signal import SIGTERM
 from typing import NamedTuple
 from urllib.parse import parse_qsl, urlencode
@@ -39,6 +39,8 @@ HEAD_END = b"\r\n\r\n"
 STATES = FIRST, CHANGED = range(2)
 #: those that change lie evenly among all: hardly a page of 100 stays as it was
 EVERY = 100
+#: they lie evenly in so many days before now: a full sync reads them in a few slices, some much longer than others
+DAYS = 90.0
 
 
 class Values(NamedTuple):
@@ -145,9 +147,10 @@ class Provider:
 
 
 @contextmanager
-def serving(records: int, days: float, until: datetime) -> Iterator[Provider]:
-    """The stand-in with so many calls, until the end of the block."""
-    command = [sys.executable, "-m", "bench.pages", f"--records={records}", f"--days={days}", f"--until={until}"]
+def serving(records: int) -> Iterator[Provider]:
+    """The stand-in with so many calls, the last one just now, until the end of the block."""
+    until = datetime.now(UTC)
+    command = [sys.executable, "-m", "bench.pages", f"--records={records}", f"--days={DAYS}", f"--until={until}"]
     process = spawn(command, environ=os.environ, output=subprocess.PIPE, directory=ROOT)
     assert process.stdout is not None
     with process.stdout as output:

@@ -18,7 +18,6 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from statistics import median
 from typing import Any
 
@@ -109,7 +108,7 @@ def _broker(name: str) -> Iterator[dict[str, int]]:
 
 
 def _sync(way: Way, records: int, pids: Mapping[str, int]) -> Measured:
-    with serving(records, 90.0, datetime.now(UTC)) as provider, stack.workers(others=processes(way.workers)) as running:
+    with serving(records) as provider, stack.workers(others=processes(way.workers)) as running:
         full_sync.account(provider.url, page_size=PAGE_SIZE)
         stack.settle()
         with _meter(running, pids) as meter:

@@ -19,7 +19,6 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -40,8 +39,6 @@ from calltrack.embedded.procfile import ROOT
 from calltrack.sync import runs
 
 PAGE_SIZES = (100, 1000)
-#: calls lie evenly in so many days before now: a full sync reads them in a few slices, some much longer than others
-DAYS = 90.0
 #: above this part of the CPUs, others make the figures worthless
 NOISE = 0.05
 WORKERS = ("fetch", "store", "control")
@@ -69,7 +66,7 @@ def run(records: int, rounds: int, *, peers: bool = True) -> Report:
     """All ways in turn, round after round. `peers`: dlt and Singer among them, where they are installed."""
     compared = _installed() if peers else ()
     loads: dict[int, Ways] = {size: {} for size in PAGE_SIZES}
-    with stack.home(), serving(records, DAYS, datetime.now(UTC)) as provider:
+    with stack.home(), serving(records) as provider:
         places = [place_at(provider, size) for size in PAGE_SIZES]
         for turn in range(rounds):
             for place in places:
@@ -102,7 +99,7 @@ def _round(place: Place, peers: Sequence[Peer]) -> Iterator[tuple[str, Load]]:
 # ── the ways ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _situations(place: Place) -> Iterator[tuple[str, int]]:
+def situations(place: Place) -> Iterator[tuple[str, int]]:
     """One after the other, with the state of the provider's calls in it."""
     for situation in SITUATIONS:
         state = CHANGED if situation == "changed" else FIRST
@@ -114,7 +111,7 @@ def _situations(place: Place) -> Iterator[tuple[str, int]]:
 def _loop(place: Place) -> Iterator[tuple[str, Load]]:
     database = config.settings().database_url or ""
     command = ["bench.loop", database, place.provider.url, str(place.account), str(place.page_size)]
-    for situation, state in _situations(place):
+    for situation, state in situations(place):
         seconds, watch = _alone("loop", command, place)
         check_calls(place, state)
         yield f"loop, {situation}", _load(place, seconds, watch)
@@ -122,7 +119,7 @@ def _loop(place: Place) -> Iterator[tuple[str, Load]]:
 
 def _pipeline(place: Place) -> Iterator[tuple[str, Load]]:
     with stack.workers(WORKERS) as supervisor:
-        for situation, state in _situations(place):
+        for situation, state in situations(place):
             with watching(place, stack.pids(supervisor)) as watch:
                 done = full_sync.finished(full_sync.begin(place.name), len(place.provider.ids), SLOWEST)
             check_books(place, done, situation)
@@ -133,7 +130,7 @@ def _pipeline(place: Place) -> Iterator[tuple[str, Load]]:
 def _peer(peer: Peer, place: Place) -> Iterator[tuple[str, Load]]:
     with room.vacant() as work:
         command = [*peer.command, work.url, place.provider.url, str(place.page_size)]
-        for situation, state in _situations(place):
+        for situation, state in situations(place):
             seconds, watch = _alone(peer.name, command, place, work)
             stored.check(place.provider, state, work.calls(peer), stored.AS_SAID)
             yield f"{peer.name}, {situation}", _load(place, seconds, watch)

@@ -28,7 +28,7 @@ from calltrack.sync.observe import Reject, Sight
 from calltrack.sync.reading import read_delivery, readings
 
 #: a row of `webhook_logs`, with its account's `settings`, `account_mode` and `shadow_mapper`
-Landed = Mapping[Any, Any]
+Logged = Mapping[Any, Any]
 #: deliveries in one transaction
 BATCH = 300
 MAX_ATTEMPTS = 8
@@ -96,7 +96,7 @@ def _process(connection: Connection, provider: str, most: int) -> tuple[int, lis
 
 
 def _ask(
-    connection: Connection, provider: str, deliveries: Sequence[Landed], verdicts: Sequence[Verdict]
+    connection: Connection, provider: str, deliveries: Sequence[Logged], verdicts: Sequence[Verdict]
 ) -> list[Hint]:
     """Have the provider asked for the calls of which these deliveries told too little."""
     account_of = {delivery["id"]: delivery["account_id"] for delivery in deliveries}
@@ -131,7 +131,7 @@ def _one_by_one(provider: str, most: int) -> int:
 
 
 def settle(
-    connection: Connection, waiting: Sequence[Landed], *, thorough: bool = False
+    connection: Connection, waiting: Sequence[Logged], *, thorough: bool = False
 ) -> tuple[list[Verdict], Outcome]:
     """Map, ingest, and note with each delivery what became of it.
 
@@ -148,12 +148,12 @@ def settle(
     return verdicts, outcome
 
 
-def _way(delivery: Landed) -> tuple[str, str]:
+def _way(delivery: Logged) -> tuple[str, str]:
     """Deliveries of accounts that are read the same way go together."""
     return delivery["account_mode"], delivery["shadow_mapper"] or ""
 
 
-def _settle(connection: Connection, waiting: Sequence[Landed], *, thorough: bool) -> tuple[list[Verdict], Outcome]:
+def _settle(connection: Connection, waiting: Sequence[Logged], *, thorough: bool) -> tuple[list[Verdict], Outcome]:
     first, *beside = readings(waiting[0])
     sight, others = Sight(), Sight()
     verdicts = [_read(delivery, first.mapper, sight) for delivery in waiting]
@@ -169,7 +169,7 @@ def _settle(connection: Connection, waiting: Sequence[Landed], *, thorough: bool
     return [_rejected(verdict.id, late[verdict.id]) if verdict.id in late else verdict for verdict in verdicts], outcome
 
 
-def _read(delivery: Landed, mapper: Mapper, sight: Sight) -> Verdict:
+def _read(delivery: Logged, mapper: Mapper, sight: Sight) -> Verdict:
     """Read one delivery, and add what it says to what the batch has seen."""
     try:
         seen = read_delivery(delivery, mapper)

@@ -192,7 +192,7 @@ def fetch_on(page_id: int, seconds: float = GOING_ON) -> Iterator[Sequence[Hint]
         fetched = _fetch(work, ends)
         if time.monotonic() > told + TELLING:
             told = time.monotonic()
-            yield [_hint(Step.STORE, work.page)]
+            yield [runs.page_hint(Step.STORE, work.page)]
     yield fetched.hints
 
 
@@ -386,11 +386,7 @@ def _park(work: Work, error: CalltrackError, decision: Decision) -> Fetched:
     logger.info("page parked", reason=error.reason, wait=round(wait, 3), attempts=page["attempts"])
     if wait > LONGEST_DELAY:
         return Fetched()
-    return Fetched(hints=(_hint(Step.FETCH, page, wait),))
-
-
-def _hint(step: Step, page: Page, delay: float = 0.0) -> Hint:
-    return runs.page_hint(step, page["provider"], page["id"], page["number"], page["run_id"], delay)
+    return Fetched(hints=(runs.page_hint(Step.FETCH, page, wait),))
 
 
 def _fail(page: Page, error: CalltrackError) -> Fetched:

@@ -185,11 +185,13 @@ def open_page(
     opened = rows(connection, _PAGE, {**page, "cursor": orjson.dumps(cursor).decode()})
     if not opened:
         raise EndlessPages
-    return page_hint(Step.FETCH, provider, opened[0]["id"], number, run_id)
+    return page_hint(Step.FETCH, {**page, "id": opened[0]["id"]})
 
 
-def page_hint(step: Step, provider: str, page_id: int, number: int, run_id: int, delay: float = 0.0) -> Hint:
-    return Hint(step, provider, page_id, f"{provider} page {number} of run {run_id}", delay)
+def page_hint(step: Step, page: Mapping[Any, Any], delay: float = 0.0) -> Hint:
+    """The hint that this is to be done with a page: a row of `sync_pages`."""
+    label = f"{page['provider']} page {page['number']} of run {page['run_id']}"
+    return Hint(step, page["provider"], page["id"], label, delay)
 
 
 def finish(connection: Connection, run_id: int) -> tuple[RowMapping | None, list[Hint]]:
@@ -262,8 +264,7 @@ def resume(connection: Connection, run_id: int) -> list[Hint] | None:
 
 def unstored(page: Mapping[Any, Any]) -> Hint:
     """The hint that brings a page on its way."""
-    step = Step.STORE if page["state"] == "fetched" else Step.FETCH
-    return page_hint(step, page["provider"], page["id"], page["number"], page["run_id"])
+    return page_hint(Step.STORE if page["state"] == "fetched" else Step.FETCH, page)
 
 
 def startable(connection: Connection, account_id: UUID | None = None) -> Sequence[int]:

@@ -87,12 +87,6 @@ class _Stored:
     run: Books
     page: Books
 
-    @property
-    def rest(self) -> Hint:
-        """A hint for other pages of the run that are fetched meanwhile."""
-        page = self.page
-        return runs.page_hint(Step.STORE, page["provider"], page["id"], page["number"], page["run_id"])
-
 
 def store(page_id: int) -> list[Hint] | None:
     """Store one page, if it is fetched and nobody else is at it. None: there was nothing to do.
@@ -114,7 +108,7 @@ def store_on(page_id: int, seconds: float = GOING_ON) -> list[Hint]:
     while stored is not None and time.monotonic() < ends:
         last, stored = stored, _store_one(_NEXT, page_id)
     if stored is not None:
-        return [*_finish(stored), stored.rest]
+        return [*_finish(stored), runs.page_hint(Step.STORE, stored.page)]
     return _finish(last) if last is not None else []
 
 

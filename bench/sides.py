@@ -35,7 +35,7 @@ def fetch(waiting: list[int]) -> None:
 
 def store_all(waiting: list[int]) -> None:
     """Each message stores what is fetched meanwhile, too: here that is everything."""
-    store.store_on(waiting[0], seconds=math.inf)
+    deque(store.store_on(waiting[0], "retreaver", seconds=math.inf), maxlen=0)
 
 
 def main() -> None:

@@ -44,6 +44,7 @@ def fetch_page(page_id: int, provider: str) -> None:  # noqa: ARG001 - the route
 
 
 @app.task(name="calltrack.store_page")
-def store_page(page_id: int, provider: str) -> None:  # noqa: ARG001 - the route reads the provider
-    """Store a page, and what else of its run is fetched; after a run's last page, begin what waited for it."""
-    send(store_on(page_id))
+def store_page(page_id: int, provider: str) -> None:
+    """Store a page, and what else of the provider is fetched; after a run's last page, begin what waited for it."""
+    for hints in store_on(page_id, provider):
+        send(hints)

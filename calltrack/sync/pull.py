@@ -45,7 +45,8 @@ from calltrack.sync.hints import Hint, Step
 from calltrack.sync.plan import Axis, Mode, halves
 from calltrack.sync.reading import ONE
 
-#: seconds that one message may keep a worker fetching, and how often it then says that pages want storing
+#: seconds that one message may keep a worker fetching, and how often it then says that pages want storing: not while
+#: they have waited for a second already, for then more messages would only wait with them
 GOING_ON = 1.0
 TELLING = 0.1
 #: a fetch that takes longer than this is taken for dead, and the page may be claimed again
@@ -97,6 +98,10 @@ WHERE id = %(page_id)s AND state = 'pending'
 RETURNING id, (
     SELECT count(*) FROM sync_pages same WHERE same.slice_id = sync_pages.slice_id
         AND same.number > sync_pages.number - 50 AND same.body_digest = %(digest)s) AS same
+"""
+_LAGS = """
+SELECT EXISTS (SELECT FROM sync_pages
+    WHERE run_id = %(run_id)s AND state = 'fetched' AND fetched_at < now() - interval '1 second') AS lags
 """
 _EXHAUSTED = text("UPDATE sync_slices SET state = :state WHERE id = :slice_id")
 _EXPECT = text("""
@@ -192,8 +197,14 @@ def fetch_on(page_id: int, seconds: float = GOING_ON) -> Iterator[Sequence[Hint]
         fetched = _fetch(work, ends)
         if time.monotonic() > told + TELLING:
             told = time.monotonic()
-            yield [runs.page_hint(Step.STORE, work.page)]
+            if not _storing_lags(work.page["run_id"]):
+                yield [runs.page_hint(Step.STORE, work.page)]
     yield fetched.hints
+
+
+def _storing_lags(run_id: int) -> bool:
+    with engine().connect() as connection:
+        return bool(rows(connection, _LAGS, {"run_id": run_id})[0]["lags"])
 
 
 def fetch(page_id: int, ends: float = 0.0) -> Fetched:

@@ -27,6 +27,9 @@ from calltrack.sync.reading import ONE
 
 logger = log.get(__name__)
 
+#: how many messages set out to store what a run has fetched: each goes on with what is left
+ABREAST = 16
+
 _QUEUED_ALIKE = text("""
 SELECT id FROM sync_runs
 WHERE account_id = :account_id AND mode = :mode AND state = 'queued'
@@ -248,7 +251,7 @@ def _ended(connection: Connection, run: RowMapping) -> None:
 
 
 def resume(connection: Connection, run_id: int) -> list[Hint] | None:
-    """Let a stopped run go on: hints for the pages that are not stored. None: there is no such run to resume."""
+    """Let a stopped run go on: hints that bring its pages on their way. None: there is no such run to resume."""
     run = connection.execute(_LOCKED, {"run_id": run_id}).mappings().one_or_none()
     if run is None or run["state"] == "completed" or run["started_at"] is None:
         return None
@@ -258,8 +261,10 @@ def resume(connection: Connection, run_id: int) -> list[Hint] | None:
         raise FixConfiguration(f"Run {other} reads the same range: wait until it has ended, or cancel it.")
     connection.execute(_REOPEN_RUN, {"run_id": run_id})
     connection.execute(_REOPEN_SLICES, {"run_id": run_id})
-    pages = connection.execute(_REOPEN_PAGES, {"run_id": run_id}).mappings()
-    return [unstored(page) for page in pages]
+    pages = connection.execute(_REOPEN_PAGES, {"run_id": run_id}).mappings().all()
+    pending = [page for page in pages if page["state"] == "pending"]
+    fetched = [page for page in pages if page["state"] == "fetched"]
+    return [unstored(page) for page in (*pending, *fetched[:ABREAST])]
 
 
 def unstored(page: Mapping[Any, Any]) -> Hint:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, LiteralString
 from uuid import UUID
@@ -38,14 +38,20 @@ WHERE page.state = 'fetched' AND {which} FOR UPDATE OF page SKIP LOCKED FOR KEY 
 """
 #: `(SELECT …)`: as in `calltrack.sync.pull`, planned once
 _THIS = _TAKE.format(which="page.id = (SELECT %(page_id)s::bigint)")
-#: The first page that was fetched and that nobody has taken, however many wait behind it: along the index of just that.
-#: By id there would be another way, past everything that is stored, and Postgres would take it where most pages wait.
+#: Of the provider's runs the one that was stored from longest ago has its turn: a sync of years lets others through.
+#: Of that run the first page that was fetched and that nobody has taken, along the index of just that. By id there is
+#: another way, past everything that is stored, and Postgres would take it where most pages wait.
 _NEXT = _TAKE.format(
     which="""page.id = (
-    SELECT id FROM sync_pages
-    WHERE run_id = (SELECT run_id FROM sync_pages WHERE id = %(page_id)s) AND state = 'fetched'
-      AND next_attempt_at <= now()
-    ORDER BY fetched_at LIMIT 1 FOR UPDATE SKIP LOCKED)"""
+    WITH turn AS MATERIALIZED (
+        SELECT id FROM sync_runs
+        WHERE state = 'running' AND provider = %(provider)s
+            OR id = (SELECT run_id FROM sync_pages WHERE id = (SELECT %(page_id)s::bigint))
+        ORDER BY progressed_at)
+    SELECT waiting.id FROM turn CROSS JOIN LATERAL (
+        SELECT id FROM sync_pages WHERE run_id = turn.id AND state = 'fetched' AND next_attempt_at <= now()
+        ORDER BY fetched_at LIMIT 1 FOR UPDATE SKIP LOCKED) waiting
+    LIMIT 1)"""
 )
 _COUNTS = ("fetched", "inserted", "updated", "unchanged", "rejected", "duplicates", "excluded")
 #: the page's books, and what they add to the run's: a page that is stored again is not counted twice
@@ -97,25 +103,28 @@ def store(page_id: int) -> list[Hint] | None:
     return _finish(stored) if stored is not None else None
 
 
-def store_on(page_id: int, seconds: float = GOING_ON) -> list[Hint]:
-    """Store a page, and for so long whatever else of its run is fetched: a message for each page would cost too much.
+def store_on(page_id: int, provider: str, seconds: float = GOING_ON) -> Iterator[Sequence[Hint]]:
+    """Store a page, and for so long whatever else of its provider is fetched, each run in its turn: a message for each
+    page would cost too much, and one that belongs to a small run must not wait behind those of a large one.
 
-    Returns hints as `store` does, and one for what is left. Whoever stores a run's last page finds nothing after it, or
-    has no time to look: either way it then completes the run, which therefore need not be tried after every page.
+    Yields hints as `store` returns them, when they are due, and last one for what is left. Whoever stores a run's last
+    page finds nothing after it, or has no time to look: either way it then completes the run, which therefore need not
+    be tried after every page.
     """
     ends = time.monotonic() + seconds
-    last, stored = None, _store_one(_THIS, page_id) or _store_one(_NEXT, page_id)
+    stored = _store_one(_THIS, page_id) or _store_one(_NEXT, page_id, provider)
     while stored is not None and time.monotonic() < ends:
-        last, stored = stored, _store_one(_NEXT, page_id)
+        last, stored = stored, _store_one(_NEXT, page_id, provider)
+        if stored is None or stored.run["id"] != last.run["id"]:
+            yield _finish(last)
     if stored is not None:
-        return [*_finish(stored), runs.page_hint(Step.STORE, stored.page)]
-    return _finish(last) if last is not None else []
+        yield [*_finish(stored), runs.page_hint(Step.STORE, stored.page)]
 
 
-def _store_one(which: LiteralString, page_id: int) -> _Stored | None:
+def _store_one(which: LiteralString, page_id: int, provider: str | None = None) -> _Stored | None:
     try:
         with engine().begin() as connection:
-            taken = rows(connection, which, {"page_id": page_id})
+            taken = rows(connection, which, {"page_id": page_id, "provider": provider})
             if not taken:
                 return None
             page = taken[0]

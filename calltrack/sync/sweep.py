@@ -21,15 +21,27 @@ OPERATION_PATIENCE = timedelta(seconds=patience(15))
 #: hints sent in one sweep: the next one goes on
 MOST = 500
 
-_PAGES = text("""
+_PENDING = text("""
 UPDATE sync_pages SET hinted_at = now() WHERE id IN (
     SELECT page.id FROM sync_pages page
     JOIN sync_runs run ON run.id = page.run_id JOIN provider_configs account ON account.id = page.account_id
-    WHERE page.state IN ('pending', 'fetched') AND page.next_attempt_at <= now() AND page.hinted_at < now() - :patience
+    WHERE page.state = 'pending' AND page.next_attempt_at <= now() AND page.hinted_at < now() - :patience
       AND (page.leased_until IS NULL OR page.leased_until < now())
-      AND (page.state = 'fetched' OR run.state = 'running' AND account.is_active
-        AND (account.blocked_until IS NULL OR account.blocked_until < now()))
+      AND run.state = 'running' AND account.is_active
+      AND (account.blocked_until IS NULL OR account.blocked_until < now())
     ORDER BY page.hinted_at LIMIT :most FOR UPDATE OF page SKIP LOCKED)
+RETURNING id, provider, number, run_id, state
+""")
+#: Where a run stands still, the first pages in its line: whoever stores them goes on with those behind. A page that
+#: failed to be stored has a time of its own.
+_FETCHED = text("""
+UPDATE sync_pages SET hinted_at = now() WHERE id IN (
+    SELECT page.id FROM sync_runs run CROSS JOIN LATERAL (
+        SELECT id, hinted_at, reason FROM sync_pages
+        WHERE run_id = run.id AND state = 'fetched' AND next_attempt_at <= now()
+        ORDER BY fetched_at LIMIT :most FOR UPDATE SKIP LOCKED) page
+    WHERE run.id IN (SELECT run_id FROM sync_pages WHERE state = 'fetched') AND page.hinted_at < now() - :patience
+      AND (run.progressed_at < now() - :patience OR page.reason IS NOT NULL))
 RETURNING id, provider, number, run_id, state
 """)
 _SETTLED = text("""
@@ -48,12 +60,13 @@ def sweep(after: timedelta = PATIENCE) -> list[Hint]:
         settled = connection.execute(_SETTLED).scalars().all()
         asked = [hint for run_id in settled for hint in runs.finish(connection, run_id)[1]]
     with engine().begin() as connection:
-        pages = connection.execute(_PAGES, {"patience": after, "most": MOST}).mappings().all()
+        pending = connection.execute(_PENDING, {"patience": after, "most": MOST}).mappings().all()
+        fetched = connection.execute(_FETCHED, {"patience": after, "most": runs.ABREAST}).mappings().all()
         waiting = connection.execute(_WAITING).scalars().all()
         forgotten = operations.forgotten(connection, min(after, OPERATION_PATIENCE))
     return [
         *asked,
-        *(runs.unstored(page) for page in pages),
+        *(runs.unstored(page) for page in (*pending, *fetched)),
         *(Hint(Step.DELIVERIES, name) for name in waiting),
         *forgotten,
     ]

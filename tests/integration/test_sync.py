@@ -329,7 +329,7 @@ def test_one_message_goes_on_through_a_slice_and_another_stores_it(system):
     run_id, hints = runs.start("retreaver", None, "full")
     left = [hint for first in hints for told in pull.fetch_on(first.id, seconds=60) for hint in told]
     assert {hint.step for hint in left} <= {Step.STORE}
-    assert store.store_on(hints[0].id, seconds=60) == []
+    assert [hint for told in store.store_on(hints[0].id, "retreaver", seconds=60) for hint in told] == []
     assert world.run(run_id)["state"] == "completed"
     world.assert_complete("retreaver")
 
@@ -355,7 +355,7 @@ def test_a_message_that_took_its_time_leaves_the_rest_to_others(system):
     run_id, hints = runs.start("retreaver", None, "full")
     (told,) = pull.fetch_on(hints[0].id, seconds=0)
     assert [hint.step for hint in told] == [Step.FETCH]
-    (rest,) = store.store_on(hints[0].id, seconds=0)
+    ((rest,),) = store.store_on(hints[0].id, "retreaver", seconds=0)
     assert rest.step is Step.STORE
     world.follow([*hints[1:], *told, rest])
     assert world.run(run_id)["state"] == "completed"

@@ -46,9 +46,6 @@ BENCHMARKS: dict[str, Benchmark] = {
     ),
 }
 
-#: where the figures go that do not go into `docs/performance.md`
-PAGES = {"scale": scale.PAGE, "large": report.ROOT / "docs" / "scaling.md"}
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure; prints ratios to peers and limits.")
@@ -57,13 +54,13 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0, help="of each pace of deliveries (default: 10)")
     parser.add_argument("--only", action="append", choices=BENCHMARKS, help="run only this one; may be repeated")
     parser.add_argument("--no-peers", dest="peers", action="store_false", help="without dlt and Singer")
-    parser.add_argument("--write-docs", action="store_true", help="put the figures into docs/performance.md")
+    parser.add_argument("--write-docs", action="store_true", help="put the figures into docs/")
     args = parser.parse_args()
     for name in args.only or BENCHMARKS:
         found = BENCHMARKS[name](args)
         print(f"\n{found}\n\nEvery round: {report.save(found).name}\n")
         if args.write_docs:
-            report.write_docs(found, PAGES.get(name, report.DOCS))
+            report.write_docs(found)
 
 
 if __name__ == "__main__":

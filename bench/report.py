@@ -1,4 +1,4 @@
-"""What a benchmark found: for the terminal, as a file, and for `docs/performance.md`."""
+"""What a benchmark found: for the terminal, as a file, and for the page in `docs/` that tells it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bench import usage
 from calltrack.embedded.procfile import ROOT
 
 RESULTS = ROOT / "bench" / "results"
-DOCS = ROOT / "docs" / "performance.md"
+DOCS = ROOT / "docs"
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,13 @@ def save(report: Report) -> Path:
     return path
 
 
-def write_docs(report: Report, page: Path = DOCS) -> None:
-    """Put the report between its two markers, `<!-- name -->` and `<!-- /name -->`."""
+def write_docs(report: Report) -> None:
+    """Put the report between its two markers, `<!-- name -->` and `<!-- /name -->`, into the page that has them."""
     begin, end = f"<!-- {report.name} -->", f"<!-- /{report.name} -->"
-    text = page.read_text()
     between = re.compile(f"({re.escape(begin)}\n).*?({re.escape(end)})", re.DOTALL)
-    if not between.search(text):
-        raise SystemExit(f"{page.name} has no place for {report.name}: give it the lines {begin} and {end}.")
-    page.write_text(between.sub(lambda found: f"{found[1]}{report}\n{found[2]}", text))
+    for page in DOCS.glob("*.md"):
+        text = page.read_text()
+        if between.search(text):
+            page.write_text(between.sub(lambda found: f"{found[1]}{report}\n{found[2]}", text))
+            return
+    raise SystemExit(f"No page in docs/ has a place for {report.name}: give one the lines {begin} and {end}.")

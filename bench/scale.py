@@ -1,4 +1,4 @@
-"""More processes on one machine, another broker, and what a record costs: the figures of `docs/throughput.md`.
+"""More processes on one machine, another broker, and what a record costs: the figures of `docs/scaling.md`.
 
     python -m bench.scale [--records 25000] [--rounds 1] [--seconds 10] [--workers 1,2,4] [--brokers valkey,rabbitmq]
 
@@ -28,7 +28,7 @@ from bench import arrival, full_sync, rabbit, stack
 from bench.costs import WORKING, Costs, Meter
 from bench.pages import serving
 from bench.receiver import add_account, await_server
-from bench.report import DOCS, Report, table
+from bench.report import Report, table
 from bench.sending import flood
 from bench.usage import Usage, Watch
 from calltrack import config
@@ -47,8 +47,6 @@ STEP = 5.0
 #: records per second: whoever is slower than this stands still
 SLOWEST = 50
 SYNC, DELIVERIES = "sync", "webhooks"
-#: where the figures go
-PAGE = DOCS.with_name("throughput.md")
 
 _IDS = text("SELECT external_id FROM calls")
 

@@ -36,7 +36,7 @@ FROM sync_pages page JOIN provider_configs account ON account.id = page.account_
 JOIN sync_runs run ON run.id = page.run_id
 WHERE page.state = 'fetched' AND {which} FOR UPDATE OF page SKIP LOCKED FOR KEY SHARE OF account
 """
-#: `(SELECT …)`: as in `calltrack.sync.pull`, planned once
+#: `(SELECT …)`: as in `calltrack.sync.work`, planned once
 _THIS = _TAKE.format(which="page.id = (SELECT %(page_id)s::bigint)")
 #: Of the provider's runs the one that was stored from longest ago has its turn: a sync of years lets others through.
 #: Of that run the first page that was fetched and that nobody has taken, along the index of just that. By id there is

@@ -5,7 +5,7 @@ from datetime import datetime
 import pytest
 
 from calltrack.client.budget import Lane
-from calltrack.sync import deliveries, pull, sweep, wanted
+from calltrack.sync import deliveries, pull, sweep, wanted, work
 from calltrack.sync.hints import Hint, Step
 
 PROVIDERS = ("trackdrive", "ringba")
@@ -131,7 +131,7 @@ def test_a_lost_hint_is_found_by_the_sweeper(world):
 def test_it_goes_before_other_work_and_is_in_nobodys_way(world):
     tell(world, "trackdrive", world.sim.provider("trackdrive").ids()[0])
     (hint,) = deliveries.drain("trackdrive")
-    assert pull.LANES["live"] is Lane.LIVE
+    assert work.LANES["live"] is Lane.LIVE
     assert world.sync("trackdrive")["state"] == "completed"  # while the live run is still under way
     world.follow([hint])
     assert {run["state"] for run in world.rows("SELECT state FROM sync_runs")} == {"completed"}

@@ -12,8 +12,9 @@ from calltrack import registry
 from calltrack.client.retry import decide
 from calltrack.db.credentials import Vault
 from calltrack.errors import FixConfiguration, TooManyRequests
-from calltrack.sync import pull, runs, schedule, store, sweep
+from calltrack.sync import parking, pull, runs, schedule, store, sweep, work
 from calltrack.sync.hints import Step
+from calltrack.sync.work import Fetched, Work, account_of, claim
 
 PROVIDERS = ("retreaver", "convoso")
 COUNTS = ("fetched", "inserted", "updated", "unchanged", "rejected", "duplicates", "excluded")
@@ -182,7 +183,7 @@ def test_doubled_and_disordered_messages_do_nothing(system):
     seen = []
     world.follow(hints, shuffle=7, lose=seen.append)
     for hint in seen:
-        assert pull.fetch(hint.id) == pull.Fetched()
+        assert pull.fetch(hint.id) == Fetched()
         assert store.store(hint.id) is None
     run = world.run(run_id)
     assert (run["state"], run["inserted"], run["fetched"]) == ("completed", 230, 230)
@@ -192,7 +193,7 @@ def test_a_page_being_fetched_is_not_fetched_twice(system):
     world = system()
     _, hints = runs.start("retreaver", None, "full")
     world.execute("UPDATE sync_pages SET leased_until = now() + interval '1 minute'")
-    assert pull.fetch(hints[0].id) == pull.Fetched()
+    assert pull.fetch(hints[0].id) == Fetched()
     world.execute("UPDATE sync_pages SET leased_until = now() - interval '1 minute'")
     assert pull.fetch(hints[0].id).landed
 
@@ -219,7 +220,7 @@ def test_a_cancelled_run_fetches_no_more(system):
     world = system()
     run_id, hints = runs.start("retreaver", None, "full")
     runs.cancel_run(run_id)
-    assert pull.fetch(hints[0].id) == pull.Fetched()
+    assert pull.fetch(hints[0].id) == Fetched()
     assert world.run(run_id)["state"] == "cancelled"
     with pytest.raises(FixConfiguration, match="not under way"):
         runs.cancel_run(run_id)
@@ -255,17 +256,17 @@ def test_a_long_wait_is_parked_in_its_row(system):
     world = system()
     _, hints = runs.start("retreaver", None, "full")
     with world.engine.begin() as connection:
-        page = pull._claim(connection, hints[0].id)
-        account = pull._account(connection, page["account_id"])
+        page = claim(connection, hints[0].id)
+        account = account_of(connection, page["account_id"])
     provider = registry.get("retreaver")
-    work = pull.Work(page, account, provider, provider.calls({}))
+    claimed = Work(page, account, provider, provider.calls({}))
     error = TooManyRequests(wait=3600)
-    assert pull._park(work, error, decide(error, 1, 8)) == pull.Fetched()
+    assert parking.park(claimed, error, decide(error, 1, 8)) == Fetched()
     parked = world.one("SELECT *, next_attempt_at - now() AS wait FROM sync_pages WHERE id = :id", id=page["id"])
     assert timedelta(minutes=59) < parked["wait"] <= timedelta(minutes=61)
     assert (parked["attempts"], parked["reason"]) == (0, "too_many_requests")
     assert sweep.sweep(AT_ONCE) == []
-    assert pull.fetch(hints[1].id) == pull.Fetched()  # the whole account waits
+    assert pull.fetch(hints[1].id) == Fetched()  # the whole account waits
 
 
 def test_progress_is_in_the_row_and_published(system, broker):
@@ -303,14 +304,14 @@ def test_an_account_that_is_disabled_is_left_alone(system):
     _, hints = runs.start("retreaver", None, "full")
     world.execute("UPDATE provider_configs SET is_active = false, next_full_at = now() - interval '1 second'")
     assert schedule.queue_due() == []
-    assert pull.fetch(hints[0].id) == pull.Fetched()
+    assert pull.fetch(hints[0].id) == Fetched()
     assert sweep.sweep(AT_ONCE) == []
 
 
 def test_a_missing_key_stops_the_run_and_says_so(system, monkeypatch):
     world = system()
     run_id, hints = runs.start("retreaver", None, "full")
-    monkeypatch.setattr(pull, "vault", lambda: Vault({"other": "another-key-of-32-characters-or-longer"}))
+    monkeypatch.setattr(work, "vault", lambda: Vault({"other": "another-key-of-32-characters-or-longer"}))
     world.follow(hints)
     run = world.run(run_id)
     assert (run["state"], run["reason"]) == ("failed", "fix_configuration")
@@ -340,7 +341,7 @@ def test_whoever_goes_on_has_the_next_page_already_unless_the_account_was_change
     first = pull.fetch(hints[0].id, math.inf)
     assert first.landed
     assert first.hints == ()
-    assert pull.fetch(first.following.page["id"]) == pull.Fetched()  # it is claimed
+    assert pull.fetch(first.following.page["id"]) == Fetched()  # it is claimed
     world.execute("UPDATE provider_configs SET updated_at = now()")
     second = pull._fetch(first.following, math.inf)
     assert second.landed

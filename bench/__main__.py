@@ -38,6 +38,11 @@ BENCHMARKS: dict[str, Benchmark] = {
             f"--rounds={args.rounds}",
         ],
     ),
+    "shapes": lambda args: program.run(
+        "shapes",
+        f"What shape a large `calls` should have, medians of {args.rounds}",
+        [f"--rows={10 * args.records}", f"--new={args.records}", f"--rounds={args.rounds}"],
+    ),
     "queries": lambda args: program.run("queries", "Queries of a table of years", [f"--rows={100 * args.records}"]),
     "indexes": lambda args: program.run(
         "indexes",

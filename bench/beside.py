@@ -10,15 +10,10 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import time
 from datetime import UTC, datetime, timedelta
-
-from sqlalchemy import text
 
 from bench import full_sync, stack, sync
 from bench.pages import FIRST, Provider, serving
-from calltrack.db.session import engine
-from calltrack.sync import runs
 
 SMALL = "small"
 #: what the small one reads
@@ -29,17 +24,15 @@ MIDDLE = 0.3
 
 def measure(provider: Provider, size: int) -> tuple[float, float]:
     """Seconds that the small sync takes alone, and beside the large one."""
-    with engine().begin() as connection:  # with all that the last one left
-        connection.execute(text("TRUNCATE provider_configs CASCADE"))
-    stack.empty()
+    stack.empty_of_accounts()
     place = sync.place_at(provider, size)
     full_sync.account(provider.url, page_size=size, name=SMALL)
     provider.show(FIRST)
     with stack.workers(sync.WORKERS):
         alone = _small()
         large = full_sync.begin(place.name)
-        while full_sync.run(large)["inserted"] < MIDDLE * len(provider.ids):
-            time.sleep(full_sync.LOOK)
+        middle = MIDDLE * len(provider.ids)
+        full_sync.once(lambda found: found["inserted"] >= middle, large, len(provider.ids), sync.SLOWEST)
         beside = _small()
         if full_sync.run(large)["state"] != "running":
             raise SystemExit("The large sync was over before the small one: take more --records.")
@@ -48,12 +41,8 @@ def measure(provider: Provider, size: int) -> tuple[float, float]:
 
 
 def _small() -> float:
-    from tasks.hints import send  # noqa: PLC0415 - reading Celery's settings needs the servers' addresses
-
     until = datetime.now(UTC)
-    run_id, hints = runs.start(full_sync.PROVIDER, SMALL, "full", until - RANGE, until)
-    send(hints)
-    return full_sync.seconds(full_sync.finished(run_id, 1, 0.01))
+    return full_sync.seconds(full_sync.finished(full_sync.begin(SMALL, until - RANGE, until), 1, 0.01))
 
 
 def main() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -31,11 +32,11 @@ def account(api_url: str = "http://127.0.0.1:1", *, page_size: int | None = None
         return accounts.add(connection, vault(), PROVIDER, **given).account.id
 
 
-def begin(name: str | None = None) -> int:
-    """Begin it for the account of this name, and tell the workers. Returns the run."""
+def begin(name: str | None = None, since: datetime | None = None, until: datetime | None = None) -> int:
+    """Begin it for the account of this name, over all or over this range, and tell the workers. Returns the run."""
     from tasks.hints import send  # noqa: PLC0415 - reading Celery's settings needs the servers' addresses
 
-    run_id, hints = runs.start(PROVIDER, name, "full")
+    run_id, hints = runs.start(PROVIDER, name, "full", since, until)
     send(hints)
     return run_id
 
@@ -48,8 +49,13 @@ def run(run_id: int) -> Mapping[str, Any]:
 
 def finished(run_id: int, records: int, slowest: float) -> Mapping[str, Any]:
     """The run once it is completed. `slowest`: whoever makes fewer records a second stands still."""
+    return once(lambda found: found["state"] == "completed", run_id, records, slowest)
+
+
+def once(so_far: Callable[[Mapping[str, Any]], bool], run_id: int, records: int, slowest: float) -> Mapping[str, Any]:
+    """As `finished`, the run once it is so far."""
     deadline = time.monotonic() + 60 + records / slowest
-    while (found := run(run_id))["state"] != "completed":
+    while not so_far(found := run(run_id)):
         if found["state"] != "running" or time.monotonic() > deadline:
             raise SystemExit(f"The run is {found['state']}: {found['error']}. Last words:\n{stack.last_words()}")
         time.sleep(LOOK)

@@ -32,9 +32,7 @@ FROM sync_pages page JOIN sync_runs run ON run.id = page.run_id WHERE run.id = :
 
 def measure(provider: Provider, size: int) -> None:
     """One first load, and what there is to tell of it."""
-    with engine().begin() as connection:  # with all that the last one left
-        connection.execute(text("TRUNCATE provider_configs CASCADE"))
-    stack.empty()
+    stack.empty_of_accounts()
     place = sync.place_at(provider, size)
     provider.show(FIRST)
     with stack.workers(sync.WORKERS) as supervisor, sync.watching(place, stack.pids(supervisor)) as watch:

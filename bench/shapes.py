@@ -131,13 +131,14 @@ def pages(rows: int, new: int) -> dict[str, list[dict[str, Any]]]:
 
 def measure(rows: int, new: int, rounds: int, ids: Sequence[UUID]) -> Iterator[tuple[str, str, float]]:
     """What was done, to which table, and what it took: the medians."""
-    for work, about in pages(rows, new).items():
+    asked = pages(rows, new)
+    for work, about in asked.items():
         took: dict[str, list[float]] = {table: [] for table in SHAPES}
         for turn in range(rounds):
             for table in random.Random(turn).sample(list(SHAPES), len(SHAPES)):
                 took[table].append(cpu(table, WORKS[work], about))
         yield from ((f"{work}, CPU s", table, statistics.median(spent)) for table, spent in took.items())
-    values = {"account": ids[0], "id": pages(rows, new)["changed calls"][0]["ids"][0]}
+    values = {"account": ids[0], "id": asked["changed calls"][0]["ids"][0]}
     for name, query in QUERIES.items():
         yield from ((f"{name}, ms", table, best(table, query, values)) for table in SHAPES)
 

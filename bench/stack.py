@@ -118,6 +118,13 @@ def empty() -> None:
         settle()
 
 
+def empty_of_accounts() -> None:
+    """As `empty`, and forget the accounts, too."""
+    with engine().begin() as connection:
+        connection.exec_driver_sql("TRUNCATE provider_configs CASCADE")
+    empty()
+
+
 def settle() -> None:
     """Let the server write down what it still has to, before anything is timed."""
     with engine().connect().execution_options(isolation_level="AUTOCOMMIT") as connection:

@@ -24,7 +24,6 @@ from calltrack.sync.work import Fetched, Page, Work, claim
 #: pages with one and the same content in a slice before it counts as endless: a shift by a whole page may repeat one
 REPEATS = 3
 
-
 _LAND = """
 UPDATE sync_pages SET state = 'fetched', body = %(body)s, body_digest = %(digest)s,
     fetched_at = clock_timestamp(), hinted_at = now(), leased_until = NULL, failing_since = NULL,
@@ -34,7 +33,6 @@ RETURNING id, (
     SELECT count(*) FROM sync_pages same WHERE same.slice_id = sync_pages.slice_id
         AND same.number > sync_pages.number - 50 AND same.body_digest = %(digest)s) AS same
 """
-_EXHAUSTED = text("UPDATE sync_slices SET state = 'exhausted' WHERE id = :slice_id")
 _EXPECT = text("""
 WITH said AS (UPDATE sync_slices SET expected = :total WHERE id = :slice_id RETURNING run_id)
 UPDATE sync_runs SET expected = coalesce(expected, 0) + :total WHERE id = (SELECT run_id FROM said)
@@ -61,7 +59,7 @@ def land(work: Work, answer: Answer, records: list[Raw], cursor: Cursor | None, 
             ):
                 connection.execute(_EXPECT, {"slice_id": page["slice_id"], "total": total})
             if cursor is None:
-                connection.execute(_EXHAUSTED, {"slice_id": page["slice_id"]})
+                runs.close_slice(connection, page["slice_id"])
                 return Fetched(landed=True)
             if landed[0]["same"] >= REPEATS - 1 and records:
                 raise EndlessPages

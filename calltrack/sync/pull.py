@@ -34,7 +34,6 @@ _LAGS = """
 SELECT EXISTS (SELECT FROM sync_pages
     WHERE run_id = %(run_id)s AND state = 'fetched' AND fetched_at < now() - interval '1 second') AS lags
 """
-_SPLIT = text("UPDATE sync_slices SET state = 'split' WHERE id = :slice_id")
 _DROP = text("DELETE FROM sync_pages WHERE id = :page_id AND state = 'pending'")
 
 
@@ -144,5 +143,5 @@ def _split(work: Work) -> Fetched:
     with engine().begin() as connection:
         if not connection.execute(_DROP, {"page_id": work.page["id"]}).rowcount:
             return Fetched()
-        connection.execute(_SPLIT, {"slice_id": work.page["slice_id"]})
+        runs.close_slice(connection, work.page["slice_id"], "split")
         return Fetched(hints=tuple(runs.open_slice(connection, run, part) for part in parts))

@@ -56,7 +56,7 @@ UPDATE sync_runs SET state = 'running', axis = :axis, since = :since, until = :u
 WHERE id = :run_id
 """)
 _SLICE = text("INSERT INTO sync_slices (run_id, since, until) VALUES (:run_id, :since, :until) RETURNING id")
-_COMPLETE_SLICE = text("UPDATE sync_slices SET state = 'exhausted' WHERE id = :slice_id")
+_CLOSE_SLICE = text("UPDATE sync_slices SET state = :state WHERE id = :slice_id")
 #: a cursor that comes again would read for ever
 _PAGE = """
 INSERT INTO sync_pages (run_id, slice_id, account_id, provider, number, cursor)
@@ -171,6 +171,11 @@ def open_slice(connection: Connection, run: Mapping[Any, Any], window: Window) -
     return open_page(connection, run_id, slice_id, run["account_id"], run["provider"], 1, cursor)
 
 
+def close_slice(connection: Connection, slice_id: int, state: str = "exhausted") -> None:
+    """No more pages follow in the slice: it is read to its end, or `split`."""
+    connection.execute(_CLOSE_SLICE, {"slice_id": slice_id, "state": state})
+
+
 def open_page(
     connection: Connection,
     run_id: int,
@@ -217,7 +222,7 @@ def open_ones(connection: Connection, run: Mapping[Any, Any], external_ids: Sequ
     """Add a slice whose pages are single calls, asked for by their ids."""
     span = {"run_id": run["id"], "since": run["since"], "until": run["until"]}
     slice_id = connection.execute(_SLICE, span).scalar_one()
-    connection.execute(_COMPLETE_SLICE, {"slice_id": slice_id})
+    close_slice(connection, slice_id)
     page = (run["id"], slice_id, run["account_id"], run["provider"])
     return [
         open_page(connection, *page, number, {ONE: external_id}) for number, external_id in enumerate(external_ids, 1)

@@ -1,13 +1,10 @@
 """Whose pages are stored next, and how many messages are about them: a sync of years lets the others through."""
 
-from datetime import timedelta
-
 import pytest
 
 from calltrack.sync import pull, runs, store, sweep
 from calltrack.sync.hints import Step
 
-AT_ONCE = timedelta(seconds=-1)
 #: as if each page had been fetched a second after the one before, an hour ago
 WAITING = """
 UPDATE sync_pages SET fetched_at = now() - interval '1 hour' + id * interval '1 second',

@@ -153,8 +153,7 @@ def _load(account: UUID, bodies: Sequence[bytes]) -> int:
     with engine().begin() as connection:
         run = connection.execute(_RUN, {"account": account}).scalar_one()
         slice_id = connection.execute(_SLICE, {"run": run}).scalar_one()
-        hint = runs.open_page(connection, run, slice_id, account, "retreaver", 1, {"page": 1})
-    page = hint.id
+        page: int = runs.open_page(connection, run, slice_id, account, "retreaver", 1, {"page": 1})["id"]
     for _ in bodies:
         following = pull.fetch(page).hints
         assert store.store(page) is not None

@@ -17,9 +17,9 @@ from calltrack.db.session import engine, rows
 from calltrack.errors import EndlessPages
 from calltrack.mapping import Raw
 from calltrack.sync import runs
-from calltrack.sync.hints import Hint
+from calltrack.sync.hints import Step
 from calltrack.sync.plan import Axis
-from calltrack.sync.work import Fetched, Page, Work, claim
+from calltrack.sync.work import Fetched, Page, Work
 
 #: pages with one and the same content in a slice before it counts as endless: a shift by a whole page may repeat one
 REPEATS = 3
@@ -63,10 +63,10 @@ def land(work: Work, answer: Answer, records: list[Raw], cursor: Cursor | None, 
                 return Fetched(landed=True)
             if landed[0]["same"] >= REPEATS - 1 and records:
                 raise EndlessPages
-            hint = _open_next(connection, page, cursor)
-            if time.monotonic() < ends and (following := claim(connection, hint.id, page["account_as_of"])):
-                return Fetched(True, following=replace(work, page=following))
-            return Fetched(True, (hint,))
+            following = _open_next(connection, page, cursor, going_on=time.monotonic() < ends)
+            if following["leased_until"] is not None:
+                return Fetched(True, following=replace(work, page={**page, **following}))
+            return Fetched(True, (runs.page_hint(Step.FETCH, following),))
     except EndlessPages:
         return _endless(work, landing)
 
@@ -82,11 +82,10 @@ def _digest(answer: Answer, records: list[Raw]) -> bytes:
     return blake2b(content, digest_size=16).digest()
 
 
-def _open_next(connection: Connection, page: Page, cursor: Cursor) -> Hint:
-    number = page["number"] + 1
-    return runs.open_page(
-        connection, page["run_id"], page["slice_id"], page["account_id"], page["provider"], number, cursor
-    )
+def _open_next(connection: Connection, page: Page, cursor: Cursor, *, going_on: bool) -> Page:
+    place = (page["run_id"], page["slice_id"], page["account_id"], page["provider"])
+    as_of = page["account_as_of"] if going_on else None
+    return runs.open_page(connection, *place, page["number"] + 1, cursor, as_of=as_of)
 
 
 def _endless(work: Work, landing: dict[str, Any]) -> Fetched:

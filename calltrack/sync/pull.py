@@ -28,7 +28,7 @@ from calltrack.sync.work import Fetched, Page, Work, account_of, claim
 #: seconds that one message may keep a worker fetching, and how often it then says that pages want storing: not while
 #: they have waited for a second already, for then more messages would only wait with them
 GOING_ON = 1.0
-TELLING = 0.1
+TELLING = 0.3
 
 _LAGS = """
 SELECT EXISTS (SELECT FROM sync_pages
@@ -54,7 +54,7 @@ def fetch_on(page_id: int, seconds: float = GOING_ON) -> Iterator[Sequence[Hint]
 
 
 def _storing_lags(run_id: int) -> bool:
-    with engine().connect() as connection:
+    with engine().begin() as connection:
         return bool(rows(connection, _LAGS, {"run_id": run_id})[0]["lags"])
 
 

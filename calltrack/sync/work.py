@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -40,21 +40,22 @@ LANES = {
 #: a row of `sync_pages`, with its slice's range, its run's mode and axis, and its account's name and settings
 Page = Mapping[str, Any]
 
+#: of a page's run and account, or it waits
+MAY_BE_FETCHED = """
+run.state = 'running' AND account.is_active AND (account.blocked_until IS NULL OR account.blocked_until < now())
+"""
 #: `(SELECT …)` keeps Postgres from planning this anew each time, which costs more than it does: with the id at hand one
 #: partition looks cheaper than all of them, and which one it is it also finds with the plan that it has
-_CLAIM = """
+_CLAIM = f"""
 UPDATE sync_pages page SET leased_until = now() + %(lease)s, attempts = attempts + 1
 FROM sync_runs run, sync_slices slice, provider_configs account
 WHERE page.id = (SELECT CAST(%(page_id)s AS bigint))
   AND page.state = 'pending' AND page.next_attempt_at <= now() + interval '1 second'
   AND (page.leased_until IS NULL OR page.leased_until < now())
-  AND run.id = page.run_id AND run.state = 'running' AND slice.id = page.slice_id
-  AND account.id = page.account_id AND account.is_active
-  AND (account.blocked_until IS NULL OR account.blocked_until < now())
-  AND (%(as_of)s::timestamptz IS NULL OR account.updated_at = %(as_of)s)
+  AND run.id = page.run_id AND slice.id = page.slice_id AND account.id = page.account_id AND {MAY_BE_FETCHED}
 RETURNING page.*, run.mode, run.axis, slice.since, slice.until,
     account.settings, account.name AS account, account.updated_at AS account_as_of
-"""
+"""  # noqa: S608
 
 
 @dataclass(frozen=True)
@@ -111,9 +112,9 @@ class Fetched:
     following: Work | None = None
 
 
-def claim(connection: Connection, page_id: int, as_of: datetime | None = None) -> Page | None:
-    """The page, for us alone until it is fetched. `as_of`: only if its account was last changed just then."""
-    claimed = rows(connection, _CLAIM, {"page_id": page_id, "lease": LEASE, "as_of": as_of})
+def claim(connection: Connection, page_id: int) -> Page | None:
+    """The page, for us alone until it is fetched; None where it waits, or is no longer to be fetched."""
+    claimed = rows(connection, _CLAIM, {"page_id": page_id, "lease": LEASE})
     return claimed[0] if claimed else None
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from calltrack import registry
 from calltrack.client.retry import decide
+from calltrack.db import session
 from calltrack.db.credentials import Vault
 from calltrack.errors import FixConfiguration, TooManyRequests
 from calltrack.sync import parking, pull, runs, schedule, store, sweep, work
@@ -364,6 +365,18 @@ def test_whoever_goes_on_has_the_next_page_already_unless_the_account_was_change
     landed = (hints[0], replace(hints[0], id=first.following.page["id"]))
     world.follow([*(replace(one, step=Step.STORE) for one in landed), hint, *hints[1:]])
     world.assert_complete("retreaver")
+
+
+def test_the_statements_of_a_page_stay_prepared(system, monkeypatch):
+    monkeypatch.setattr(pull, "TELLING", 0.0)  # ask after each page whether storing lags
+    monkeypatch.setattr(session, "FRESH", 0.0)  # and each time whether the connection works
+    system(records=900, days=0.9)
+    _, hints = runs.start("retreaver", None, "full")
+    list(pull.fetch_on(hints[0].id, seconds=60))
+    second = text("SELECT split_part(statement, ' ', 2) FROM pg_prepared_statements")
+    with session.engine().begin() as connection:
+        prepared = set(connection.execute(second).scalars())
+    assert prepared >= {"sync_pages", "INTO", "EXISTS"}  # UPDATE sync_pages, INSERT INTO sync_pages, SELECT EXISTS
 
 
 def test_a_message_that_took_its_time_leaves_the_rest_to_others(system):

@@ -10,6 +10,7 @@ from uuid import UUID
 from psycopg import Cursor
 from sqlalchemy import text
 
+from bench import stack
 from calltrack.db.session import driver, engine
 
 PROVIDER = "acme"
@@ -110,9 +111,7 @@ def fill(ids: Sequence[UUID], rows: int) -> None:
         with indexes_last(cursor):
             cursor.execute(insert(numbered(ids, 0, rows - 1, rows)).encode())
         cursor.execute(_EVENTS)
-    with engine().connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("VACUUM ANALYZE calls, call_events"))
-        connection.execute(text("CHECKPOINT"))
+    stack.maintain("VACUUM ANALYZE calls, call_events", "CHECKPOINT")
 
 
 @contextmanager

@@ -87,8 +87,7 @@ class Database:
     def __init__(self, server: str, number: int, held: int) -> None:
         self._url = make_url(server).set(database=f"tried_{number}").render_as_string(hide_password=False)
         self._round = 0
-        with engine().connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.execute(text(f"CREATE DATABASE tried_{number}"))
+        stack.maintain(f"CREATE DATABASE tried_{number}")
         self._use()
         migrate.upgrade(engine(), "head" if number else BEFORE)
         _cut(number)
@@ -108,8 +107,7 @@ class Database:
             for table in partitions.TABLES:
                 first = max(number - 1, 0) * partitions.SPAN + 10 * held
                 connection.execute(text(f"SELECT setval('{table}_id_seq', {first})"))
-        with engine().connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.execute(text("VACUUM ANALYZE"))
+        stack.maintain("VACUUM ANALYZE")
 
     def _use(self) -> None:
         engine().dispose()
@@ -125,8 +123,7 @@ class Database:
         mark = b'"uuid":"%04x' % self._round
         made = [one.replace(one[one.index(b'"uuid":"') :][:12], mark, 1) for one in made]
         bodies = [b"[" + b",".join(made[first : first + SIZE]) + b"]" for first in range(0, len(made), SIZE)]
-        with engine().connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.execute(text("CHECKPOINT"))
+        stack.maintain("CHECKPOINT")
         began = _cpu()
         inserted = _load(self._account, bodies)
         taken = _cpu() - began

@@ -15,11 +15,9 @@ import statistics
 from collections.abc import Mapping
 from uuid import UUID
 
-import psutil
 from psycopg import Cursor
-from sqlalchemy import text
 
-from bench import filled, stack
+from bench import backend, filled, stack
 from calltrack.db.session import driver, engine
 
 PAGE = 1000
@@ -59,18 +57,13 @@ def stage(cursor: Cursor, ids: list[UUID], rows: int, new: int) -> None:
 
 def seconds(change: str, pages: range) -> tuple[float, int]:
     """CPU seconds of inserting all pages after this change, and the bytes of the index that the change made."""
-    with engine().connect() as connection, driver(connection).cursor() as cursor:
+    with backend.undone("calls") as cursor:
         cursor.execute(change.encode())
         size = cursor.execute("SELECT coalesce(pg_relation_size(to_regclass('candidate')), 0)").fetchall()[0][0]
-        server = psutil.Process(driver(connection).info.backend_pid)
-        before = sum(server.cpu_times()[:2])
+        before = backend.cpu(cursor)
         for page in pages:
             cursor.execute(_PAGE.encode(), [page])
-        took = sum(server.cpu_times()[:2]) - before
-        connection.rollback()
-    with engine().connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("VACUUM calls"))
-    return took, size
+        return backend.cpu(cursor) - before, size
 
 
 def rounds(tries: Mapping[str, str], pages: range, number: int) -> tuple[dict[str, float], dict[str, int]]:

@@ -18,11 +18,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-import psutil
 from psycopg import Cursor
 from sqlalchemy import text
 
-from bench import filled, report, stack
+from bench import backend, filled, report, stack
 from bench.indexes import PAGE, stage
 from calltrack.db.session import driver, engine
 
@@ -93,16 +92,12 @@ def build(cursor: Cursor) -> None:
 def cpu(table: str, work: Sequence[str], pages: Sequence[Mapping[str, Any]]) -> float:
     """CPU seconds of the server's process for 100,000 calls of these pages."""
     statements = [statement.format(table=table, columns=filled.COLUMNS).encode() for statement in work]
-    with engine().connect() as connection, driver(connection).cursor() as cursor:
-        server = psutil.Process(driver(connection).info.backend_pid)
-        before = sum(server.cpu_times()[:2])
+    with backend.undone(table) as cursor:
+        before = backend.cpu(cursor)
         for page in pages:
             for statement in statements:
                 cursor.execute(statement, page, prepare=False)
-        took = sum(server.cpu_times()[:2]) - before
-        connection.rollback()
-    with engine().connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text(f"VACUUM {table}"))
+        took = backend.cpu(cursor) - before
     return took * PER / (len(pages) * PAGE)
 
 
@@ -156,8 +151,7 @@ def main() -> None:
         with engine().begin() as connection, driver(connection).cursor() as cursor:
             stage(cursor, ids, args.rows, args.new)
             build(cursor)
-        with engine().connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.execute(text("VACUUM ANALYZE"))
+        stack.maintain("VACUUM ANALYZE")
         for what, table, took in measure(args.rows, args.new, args.rounds, ids):
             found.setdefault(what, {})[table] = took
     print(f"{args.rows:,} calls; CPU s of the server for {PER:,} calls, ms of the best of {TRIES} tries")

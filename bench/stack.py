@@ -106,16 +106,14 @@ def last_words(lines: int = 20) -> str:
 
 def forget() -> None:
     """Forget all deliveries and the calls they told of."""
-    with engine().connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.exec_driver_sql("TRUNCATE webhook_logs, calls, call_events, arrivals")
+    maintain("TRUNCATE webhook_logs, calls, call_events, arrivals")
     settle()
 
 
 def empty() -> None:
     """Forget all calls and runs, and let the server write down what it still has to: nobody inherits that."""
-    with engine().connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.exec_driver_sql("TRUNCATE calls, call_events, sync_runs, sync_status, rejected_records CASCADE")
-        settle()
+    maintain("TRUNCATE calls, call_events, sync_runs, sync_status, rejected_records CASCADE")
+    settle()
 
 
 def empty_of_accounts() -> None:
@@ -127,5 +125,11 @@ def empty_of_accounts() -> None:
 
 def settle() -> None:
     """Let the server write down what it still has to, before anything is timed."""
+    maintain("CHECKPOINT")
+
+
+def maintain(*statements: str) -> None:
+    """Let the server do this, each outside of any transaction."""
     with engine().connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.exec_driver_sql("CHECKPOINT")
+        for statement in statements:
+            connection.exec_driver_sql(statement)

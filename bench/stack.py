@@ -118,8 +118,7 @@ def empty() -> None:
 
 def empty_of_accounts() -> None:
     """As `empty`, and forget the accounts, too."""
-    with engine().begin() as connection:
-        connection.exec_driver_sql("TRUNCATE provider_configs CASCADE")
+    maintain("TRUNCATE provider_configs CASCADE")
     empty()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
@@ -82,7 +83,7 @@ def _digest(answer: Answer, records: list[Raw]) -> bytes:
     return blake2b(content, digest_size=16).digest()
 
 
-def _open_next(connection: Connection, page: Page, cursor: Cursor, *, going_on: bool) -> Page:
+def _open_next(connection: Connection, page: Page, cursor: Cursor, *, going_on: bool) -> Mapping[str, Any]:
     place = (page["run_id"], page["slice_id"], page["account_id"], page["provider"])
     as_of = page["account_as_of"] if going_on else None
     return runs.open_page(connection, *place, page["number"] + 1, cursor, as_of=as_of)

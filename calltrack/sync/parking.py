@@ -50,6 +50,7 @@ WHERE id = :page_id AND state = 'pending'
 
 
 def outage(page: Page) -> bool:
+    """Whether the provider has been failing at everything since it failed at this page, and not yet for too long."""
     with engine().connect() as connection:
         return bool(connection.execute(_OUTAGE, {"page_id": page["id"], "longest": LONGEST_OUTAGE}).scalar())
 

@@ -24,7 +24,7 @@ from calltrack.sync.ledger.asking import unlisted
 from calltrack.sync.ledger.settle import settle
 from calltrack.sync.plan import Mode, plan
 from calltrack.sync.reading import ONE
-from calltrack.sync.work import LEASE, MAY_BE_FETCHED, Page
+from calltrack.sync.work import LEASE, MAY_BE_FETCHED
 
 logger = log.get(__name__)
 
@@ -63,13 +63,14 @@ _CLOSE_SLICE = text("UPDATE sync_slices SET state = :state WHERE id = :slice_id"
 _PAGE = f"""
 INSERT INTO sync_pages (run_id, slice_id, account_id, provider, number, cursor, leased_until, attempts)
 SELECT %(run_id)s, %(slice_id)s, %(account_id)s, %(provider)s, %(number)s, CAST(%(cursor)s AS jsonb),
-    claimed.leased_until, CASE WHEN claimed.leased_until IS NULL THEN 0 ELSE 1 END
-FROM (SELECT max(now() + %(lease)s) AS leased_until FROM sync_runs run JOIN provider_configs account
-    ON account.id = run.account_id
-    WHERE run.id = %(run_id)s AND account.updated_at = %(as_of)s::timestamptz AND {MAY_BE_FETCHED}) claimed
+    claimed.leased_until, (claimed.leased_until IS NOT NULL)::int
+FROM (SELECT (
+    SELECT now() + %(lease)s FROM sync_runs run JOIN provider_configs account ON account.id = run.account_id
+    WHERE run.id = %(run_id)s AND account.updated_at = %(as_of)s::timestamptz AND {MAY_BE_FETCHED}
+) AS leased_until) claimed
 WHERE NOT EXISTS (SELECT FROM sync_pages WHERE slice_id = %(slice_id)s AND cursor = CAST(%(cursor)s AS jsonb))
 RETURNING *
-"""  # noqa: S608
+"""  # noqa: S608 - a condition of ours, which two statements share
 _FINISH = text("""
 UPDATE sync_runs run SET state = 'completed', finished_at = now(), progressed_at = now(), reason = NULL, error = NULL
 WHERE id = :run_id AND state = 'running'
@@ -192,8 +193,8 @@ def open_page(
     cursor: Mapping[str, Any],
     *,
     as_of: datetime | None = None,
-) -> Page:
-    """Add a page to a slice. Raises `EndlessPages` where the slice has had this cursor before.
+) -> Mapping[str, Any]:
+    """Add a page to a slice; returns its row. Raises `EndlessPages` where the slice has had this cursor before.
 
     `as_of`: claim it too, if its account was last changed just then; the page tells by its lease whether it is claimed.
     Who opens the next page of a slice holds the row of the one before: no index needs to keep two of them apart.

@@ -40,7 +40,7 @@ LANES = {
 #: a row of `sync_pages`, with its slice's range, its run's mode and axis, and its account's name and settings
 Page = Mapping[str, Any]
 
-#: of a page's run and account, or it waits
+#: what a page's run and account must be like: otherwise it waits
 MAY_BE_FETCHED = """
 run.state = 'running' AND account.is_active AND (account.blocked_until IS NULL OR account.blocked_until < now())
 """
@@ -55,7 +55,7 @@ WHERE page.id = (SELECT CAST(%(page_id)s AS bigint))
   AND run.id = page.run_id AND slice.id = page.slice_id AND account.id = page.account_id AND {MAY_BE_FETCHED}
 RETURNING page.*, run.mode, run.axis, slice.since, slice.until,
     account.settings, account.name AS account, account.updated_at AS account_as_of
-"""  # noqa: S608
+"""  # noqa: S608 - a condition of ours, which two statements share
 
 
 @dataclass(frozen=True)

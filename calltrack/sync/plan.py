@@ -13,8 +13,8 @@ from calltrack.provider import Provider
 
 _INSTANT = timedelta(microseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-#: How far back behind the end of a range slices are cut: most calls are recent, and the recent ones are wanted first.
-CUTS = tuple(timedelta(days=days) for days in (1, 7, 30, 180))
+#: how far back behind the end of a range the first cut is made; each one after it is made twice as far back
+NEWEST = timedelta(days=1)
 
 
 class Mode(StrEnum):
@@ -75,15 +75,24 @@ def plan(
 
 
 def cut(window: Window, longest: timedelta | None = None) -> tuple[Window, ...]:
-    """The range in slices, newest first; each older one is longer, up to what the provider lets us ask for at once.
+    """The range in slices, newest first, up to what the provider lets us ask for at once.
 
-    They are cut where the last run cut them, most of the time: an older slice then has the same pages again, and those
-    that hold nothing new need not be read (`calltrack.sync.again`).
+    Each older one is longer: most calls are recent, and the recent ones are wanted first. None is longer than a few
+    times what lies behind it, so that years are read side by side. They are cut where the last run cut them, most of
+    the time: an older slice then has the same pages again, and those that hold nothing new need not be read
+    (`calltrack.sync.again`).
     """
-    edges = [window.until, *(edge for back in CUTS if (edge := _even(window.until - back, back)) > window.since)]
-    edges.append(window.since)
+    edges = [window.until, *_edges(window), window.since]
     slices = [Window(older, newer) for newer, older in pairwise(edges)]
     return tuple(slices if longest is None else [part for one in slices for part in _steps(one, longest)])
+
+
+def _edges(window: Window) -> Iterator[datetime]:
+    """Where the range is cut, newest first: 1, 2, 4, 8, … days behind its end, or up to twice as far."""
+    begins, ends, back = window.since - _EPOCH, window.until - _EPOCH, NEWEST
+    while (edge := (ends // back - 1) * back) > begins:
+        yield _EPOCH + edge
+        back *= 2
 
 
 def _even(moment: datetime, length: timedelta) -> datetime:

@@ -47,7 +47,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "subscription_lost": Scenario(settings={"secret_in": "path"}),
     "duplicates_across_pages": Scenario("duplicates_across_pages=3"),
     "capped_offset": Scenario("capped_offset=30"),
-    # Ranges that no cut at 180 days before now makes short enough.
+    # As long ago, ranges are cut into longer ones than that.
     "partial_result": Scenario("partial_result=4380", days=1200.0),
     # The calls that come while time passes there have begun in a few seconds from now.
     "clock_skew": Scenario("clock_skew=33", behind=87.0),

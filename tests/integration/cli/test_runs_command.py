@@ -39,9 +39,9 @@ def test_runs_are_listed_and_shown(world):
 
 
 def test_a_run_is_cancelled_and_resumed(world):
-    run_id, _ = runs.start("retreaver", None, "full")
+    run_id, firsts = runs.start("retreaver", None, "full")
     assert "is cancelled" in say("runs", "cancel", str(run_id)).stdout
-    assert "goes on: 5 pages" in say("runs", "resume", str(run_id)).stdout
+    assert f"goes on: {len(firsts)} pages" in say("runs", "resume", str(run_id)).stdout
 
 
 @pytest.mark.parametrize("words", [("show", "99"), ("resume", "99"), ("cancel", "99")])

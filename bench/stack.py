@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
 import redis
 
 from bench import usage
@@ -125,6 +126,12 @@ def empty_of_accounts() -> None:
 def settle() -> None:
     """Let the server write down what it still has to, before anything is timed."""
     maintain("CHECKPOINT")
+
+
+def vacuum(database: str) -> None:
+    """Do what the last load left to autovacuum: it would begin in the middle of the next one, or not."""
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("VACUUM (ANALYZE)")
 
 
 def maintain(*statements: str) -> None:

@@ -14,6 +14,8 @@ import psutil
 
 #: seconds between two samples
 STEP = 0.25
+#: how often a family is looked at again whose members come and go meanwhile
+LOOKS = 10
 MEGABYTE = 2**20
 
 
@@ -67,7 +69,20 @@ class Watch:
                 return
 
     def _cpu(self) -> dict[str, float]:
-        return {kind: sum(map(_seconds, _family(root))) for kind, root in self._roots.items()}
+        return {kind: taken(root) for kind, root in self._roots.items()}
+
+
+def taken(root: psutil.Process) -> float:
+    """CPU seconds of a process and all that it started.
+
+    One that ends while they are looked at is missed with its parent, and then by itself: so all are looked at again.
+    """
+    for _ in range(LOOKS):
+        family = _family(root)
+        seconds = sum(map(_seconds, family))
+        if set(_family(root)) == set(family):
+            break
+    return seconds
 
 
 def child(name: str) -> int:

@@ -13,7 +13,7 @@ from calltrack.provider import Provider
 
 _INSTANT = timedelta(microseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-#: how far back behind the end of a range the first cut is made; each one after it is made twice as far back
+#: the newest slice is this long, or up to twice as long; so is the one behind it at most
 NEWEST = timedelta(days=1)
 
 
@@ -77,8 +77,8 @@ def plan(
 def cut(window: Window, longest: timedelta | None = None) -> tuple[Window, ...]:
     """The range in slices, newest first, up to what the provider lets us ask for at once.
 
-    Each older one is longer: most calls are recent, and the recent ones are wanted first. None is longer than a few
-    times what lies behind it, so that years are read side by side. They are cut where the last run cut them, most of
+    Older ones are longer: most calls are recent, and the recent ones are wanted first. None but the newest is longer
+    than what lies behind it, so that years are read side by side. They are cut where the last run cut them, most of
     the time: an older slice then has the same pages again, and those that hold nothing new need not be read
     (`calltrack.sync.again`).
     """
@@ -88,11 +88,14 @@ def cut(window: Window, longest: timedelta | None = None) -> tuple[Window, ...]:
 
 
 def _edges(window: Window) -> Iterator[datetime]:
-    """Where the range is cut, newest first: 1, 2, 4, 8, … days behind its end, or up to twice as far."""
-    begins, ends, back = window.since - _EPOCH, window.until - _EPOCH, NEWEST
-    while (edge := (ends // back - 1) * back) > begins:
+    """Where the range is cut, newest first: between whole spans since 1970, of 1, 2, 4, 8, … days."""
+    begins, ends, length = window.since - _EPOCH, window.until - _EPOCH, NEWEST
+    edge = (ends // length - 1) * length
+    while edge > begins:
         yield _EPOCH + edge
-        back *= 2
+        if ends - edge >= 2 * length and not edge % (2 * length):
+            length *= 2
+        edge -= length
 
 
 def _even(moment: datetime, length: timedelta) -> datetime:

@@ -25,7 +25,7 @@ import pytest
 
 from calltrack import registry
 from calltrack.testing import habits, hooks, matrix, servers, standins
-from calltrack.testing.recorded import File, Recorded
+from calltrack.testing.recorded import File, Golden, Recorded
 from calltrack.testing.standins import Kind
 from calltrack.testing.system import System
 from simulator.habits import ABOUT
@@ -119,7 +119,7 @@ def _of(kinds: Mapping[str, Kind], provider: str) -> Sequence[str]:
 
 
 @pytest.fixture
-def golden(request: pytest.FixtureRequest) -> Callable[[Path, Any], None]:
+def golden(request: pytest.FixtureRequest) -> Golden:
     """Compare a value with the JSON in a file."""
 
     def compare(path: Path, value: Any) -> None:

@@ -17,7 +17,7 @@ account is synced whole and then incrementally, into a real Postgres; in the end
 there once, as it is there now, and nothing else. A habit that makes reading endless may stop the run, with a reason,
 and the next run finds all. "—": the provider does not have the habit.
 
-Besides, every provider passes the suite of `calltrack/testing/suite.py`: recorded pages are all read and end; records
+Besides, every provider passes the suite of `calltrack/testing/suite/`: recorded pages are all read and end; records
 and deliveries map to golden files, always to the same key; blanks, junk, unknown fields and words lose no call; a good
 delivery passes, and one with a wrong body, proof or secret is refused; templates of requests name only what there is.
 """

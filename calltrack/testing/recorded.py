@@ -34,6 +34,9 @@ from calltrack.mapping import Context
 from calltrack.model import CallRecord
 from calltrack.provider import Provider
 
+#: compares a value with the JSON in a file
+Golden = Callable[[Path, Any], None]
+
 _BLANK_LINE = re.compile(rb"(\r?\n){2}")
 
 

@@ -19,7 +19,8 @@ from calltrack.sync.connections import vault
 PROVIDER = "retreaver"
 #: the provider is not the limit, and neither is a budget
 RATE_LIMIT = "100000/second"
-LOOK = 0.05
+#: seconds between two looks at a run: its time is read from its row, and looking takes CPU from those who are measured
+LOOK = 0.25
 
 _RUN = text("SELECT * FROM sync_runs WHERE id = :id")
 

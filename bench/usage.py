@@ -12,8 +12,8 @@ from typing import Self
 
 import psutil
 
-#: seconds between two samples
-STEP = 0.25
+#: seconds between two samples, of which each takes some milliseconds of CPU from those who are watched
+STEP = 0.5
 #: how often a family is looked at again whose members come and go meanwhile
 LOOKS = 10
 MEGABYTE = 2**20

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import psycopg
 import redis
 
 from bench import usage
@@ -128,10 +127,9 @@ def settle() -> None:
     maintain("CHECKPOINT")
 
 
-def vacuum(database: str) -> None:
+def vacuum() -> None:
     """Do what the last load left to autovacuum: it would begin in the middle of the next one, or not."""
-    with psycopg.connect(database, autocommit=True) as connection:
-        connection.execute("VACUUM (ANALYZE)")
+    maintain("VACUUM (ANALYZE)")
 
 
 def maintain(*statements: str) -> None:

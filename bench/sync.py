@@ -45,8 +45,6 @@ TRIES = 3
 WORKERS = ("fetch", "store", "control")
 #: records per second: whoever is slower than this stands still
 SLOWEST = 100
-#: loads the calls in each situation, and says how
-Way = Callable[["Place"], Iterator[tuple[str, "Load"]]]
 OUTCOMES = ("inserted", "updated", "unchanged", "rejected")
 
 _CALLS = text("SELECT external_id, status, revenue, provider_updated_at FROM calls WHERE account_id = :account")
@@ -63,6 +61,10 @@ class Place:
     @property
     def name(self) -> str:
         return f"by-{self.page_size}"
+
+
+#: loads the calls in each situation, and says how
+Way = Callable[[Place], Iterator[tuple[str, Load]]]
 
 
 def run(records: int, rounds: int, *, peers: bool = True) -> Report:
@@ -113,21 +115,22 @@ def _quiet(way: Way, place: Place) -> Sequence[tuple[str, Load]]:
 # ── the ways ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def situations(place: Place, database: str = "") -> Iterator[tuple[str, int]]:
+def situations(place: Place, vacuum: Callable[[], None] = stack.vacuum) -> Iterator[tuple[str, int]]:
     """One after the other, with the state of the provider's calls in it. Between two syncs is a night: nothing waits.
 
-    `database`: where the calls go, if not into calltrack's own.
+    `vacuum`: where the calls go, if not into calltrack's own database.
     """
     for situation in SITUATIONS:
         state = CHANGED if situation == "changed" else FIRST
         place.provider.show(state)
-        stack.vacuum(database or _database())
+        vacuum()
         stack.settle()
         yield situation, state
 
 
 def _loop(place: Place) -> Iterator[tuple[str, Load]]:
-    command = ["bench.loop", _database(), place.provider.url, str(place.account), str(place.page_size)]
+    database = config.settings().database_url or ""
+    command = ["bench.loop", database, place.provider.url, str(place.account), str(place.page_size)]
     for situation, state in situations(place):
         seconds, watch = _alone("loop", command, place)
         check_calls(place, state)
@@ -147,14 +150,10 @@ def _pipeline(place: Place) -> Iterator[tuple[str, Load]]:
 def _peer(peer: Peer, place: Place) -> Iterator[tuple[str, Load]]:
     with room.vacant() as work:
         command = [*peer.command, work.url, place.provider.url, str(place.page_size)]
-        for situation, state in situations(place, work.url):
+        for situation, state in situations(place, work.vacuum):
             seconds, watch = _alone(peer.name, command, place, work)
             stored.check(place.provider, state, work.calls(peer), stored.AS_SAID)
             yield f"{peer.name}, {situation}", _load(place, seconds, watch)
-
-
-def _database() -> str:
-    return config.settings().database_url or ""
 
 
 def _sides(place: Place) -> Iterator[tuple[str, Load]]:

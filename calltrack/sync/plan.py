@@ -13,7 +13,7 @@ from calltrack.provider import Provider
 
 _INSTANT = timedelta(microseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-#: the newest slice is this long, or up to twice as long; so is the one behind it at most
+#: the newest slice is this long, or up to twice as long; the one behind it is no longer than this
 NEWEST = timedelta(days=1)
 
 

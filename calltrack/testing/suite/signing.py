@@ -13,7 +13,7 @@ from calltrack.errors import BadSignature
 from calltrack.signatures import PLACES, Message, SharedSecret
 from calltrack.testing.recorded import Recorded
 
-SECRET = "a made-up secret"  # noqa: S105 - of no account
+SECRET = "a made-up secret"  # noqa: S105 - made up, it opens nothing
 
 
 def test_a_signature_made_elsewhere_holds(recorded: Recorded) -> None:
@@ -83,6 +83,7 @@ def _spoilt(message: Message, wrong: str) -> Message:
         return dataclasses.replace(message, headers={}, step="", query=b"")
     if wrong not in spoil:
         return message
+    # our own, from `_good`: a dict, where a message's headers are whatever has `get`
     headers = {name: spoil[wrong](proof) for name, proof in dict(message.headers).items()}  # type: ignore[call-overload]
     query = urlencode({name: spoil[wrong](SECRET) for name in _names(message.query)}).encode()
     return dataclasses.replace(message, headers=headers, step=spoil[wrong](message.step), query=query)

@@ -17,6 +17,7 @@ from calltrack.db.session import engine, rows
 from calltrack.errors import CalltrackError, NotThere, RequestRefused, SliceTooLarge, TryLater
 from calltrack.mapping import Raw
 from calltrack.mapping.times import moment
+from calltrack.seldom import Seldom
 from calltrack.sync import runs
 from calltrack.sync.connections import client_for
 from calltrack.sync.hints import Hint, Step
@@ -25,10 +26,12 @@ from calltrack.sync.parking import give_up, outage, park
 from calltrack.sync.plan import Axis, halves
 from calltrack.sync.work import Fetched, Page, Work, account_of, claim
 
-#: seconds that one message may keep a worker fetching, and how often it then says that pages want storing: not while
-#: they have waited for a second already, for then more messages would only wait with them
+#: seconds that one message may keep a worker fetching
 GOING_ON = 1.0
-TELLING = 0.3
+#: how often the process meanwhile says of a provider that pages want storing: whoever is told stores what there is, so
+#: many slices that are read side by side need no more messages than one. Not while pages have waited for a second
+#: already, for then more messages would only wait with them.
+TOLD = Seldom(0.3)
 
 _LAGS = """
 SELECT EXISTS (SELECT FROM sync_pages
@@ -41,15 +44,12 @@ def fetch_on(page_id: int, seconds: float = GOING_ON) -> Iterator[Sequence[Hint]
     """Fetch a page, and for so long those behind it, while they come at once: a message for each would cost as much as
     fetching it does. Yields hints when they are due: that pages want storing, and last those for the pages left.
     """
-    told = time.monotonic()
-    ends = told + seconds
+    ends = time.monotonic() + seconds
     fetched = fetch(page_id, ends)
     while (work := fetched.following) is not None:
         fetched = _fetch(work, ends)
-        if time.monotonic() > told + TELLING:
-            told = time.monotonic()
-            if not _storing_lags(work.page["run_id"]):
-                yield [runs.page_hint(Step.STORE, work.page)]
+        if TOLD.due(work.page["provider"]) and not _storing_lags(work.page["run_id"]):
+            yield [runs.page_hint(Step.STORE, work.page)]
     yield fetched.hints
 
 

@@ -13,6 +13,7 @@ from calltrack.client.retry import decide
 from calltrack.db import session
 from calltrack.db.credentials import Vault
 from calltrack.errors import FixConfiguration, TooManyRequests
+from calltrack.seldom import Seldom
 from calltrack.sync import parking, pull, runs, schedule, store, sweep, work
 from calltrack.sync.hints import Step
 from calltrack.sync.work import Fetched, Work, account_of, claim
@@ -369,7 +370,7 @@ def test_whoever_goes_on_has_the_next_page_already_unless_the_account_was_change
 
 
 def test_the_statements_of_a_page_stay_prepared(system, monkeypatch):
-    monkeypatch.setattr(pull, "TELLING", 0.0)  # ask after each page whether storing lags
+    monkeypatch.setattr(pull, "TOLD", Seldom(0.0))  # ask after each page whether storing lags
     monkeypatch.setattr(session, "FRESH", 0.0)  # and each time whether the connection works
     system(records=900, days=0.9)
     _, hints = runs.start("retreaver", None, "full")

@@ -2,6 +2,7 @@
 
 import pytest
 
+from calltrack.seldom import Seldom
 from calltrack.sync import pull, runs, store, sweep
 from calltrack.sync.hints import Step
 
@@ -64,7 +65,7 @@ def test_another_providers_pages_are_left_to_its_own_queue(system):
 
 @pytest.mark.parametrize(("fetched_at", "asks"), [("2020-01-01T00:00Z", set()), ("2100-01-01T00:00Z", {Step.STORE})])
 def test_a_run_whose_pages_wait_already_asks_for_no_more_messages(system, monkeypatch, fetched_at, asks):
-    monkeypatch.setattr(pull, "TELLING", 0.0)
+    monkeypatch.setattr(pull, "TOLD", Seldom(0.0))
     world = system(records=300, days=0.9)
     _, hints = runs.start("retreaver", None, "full")
     (following,) = pull.fetch(hints[0].id).hints

@@ -73,6 +73,15 @@ def test_a_run_whose_pages_wait_already_asks_for_no_more_messages(system, monkey
     assert {hint.step for hint in told(pull.fetch_on(following.id, seconds=60))} == asks
 
 
+def test_slices_that_are_read_by_one_process_ask_for_storing_together(system, monkeypatch):
+    monkeypatch.setattr(pull, "TOLD", Seldom(3600))
+    monkeypatch.setattr(pull, "_storing_lags", lambda _: False)
+    system(records=900)
+    _, hints = runs.start("retreaver", None, "full")
+    asked = [told(pull.fetch_on(hint.id, seconds=60)) for hint in hints]
+    assert sum(len(of_slice) for of_slice in asked) == 1
+
+
 def test_a_run_that_stands_still_is_hinted_at_by_the_first_in_its_line(system, monkeypatch):
     monkeypatch.setattr(runs, "ABREAST", 3)
     world = system(records=900)

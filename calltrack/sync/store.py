@@ -54,13 +54,14 @@ _NEXT = _TAKE.format(
     LIMIT 1)"""
 )
 _COUNTS = ("fetched", "inserted", "updated", "unchanged", "rejected", "duplicates", "excluded")
-#: the page's books, and what they add to the run's: a page that is stored again is not counted twice
+#: The page's books, and what they add to the run's: a page that is stored again is not counted twice. It was stored when
+#: it is written here, not when its transaction began: that may be before the mode by which it was read was set.
 _STORED = """
 WITH page AS (
     SELECT id, run_id, stored_at, fetched, inserted, updated, unchanged, rejected, duplicates, excluded
     FROM sync_pages WHERE id = (SELECT %(page_id)s::bigint)
 ), stored AS (
-    UPDATE sync_pages SET state = 'stored', stored_at = now(), reason = NULL, error = NULL,
+    UPDATE sync_pages SET state = 'stored', stored_at = clock_timestamp(), reason = NULL, error = NULL,
         confirmed = %(confirmed)s, confirmed_as = %(confirmed_as)s, held = %(held)s,
         mapper_version = %(mapper_version)s, fetched = %(fetched)s, inserted = %(inserted)s, updated = %(updated)s,
         unchanged = %(unchanged)s, rejected = %(rejected)s, duplicates = %(duplicates)s, excluded = %(excluded)s

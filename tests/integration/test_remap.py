@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from click.testing import CliRunner
+from sqlalchemy import text
 
 from calltrack import registry
 from calltrack.cli import calltrack
@@ -271,8 +272,7 @@ def test_in_shadow_mode_no_call_is_written_and_going_live_catches_up(world, prov
 
 def test_what_is_stored_while_the_mode_is_switched_is_not_left_in_the_shadow(world, monkeypatch):
     set_mode(world, "shadow")
-    _, (hint, *others) = runs.start("retreaver", None, "full")
-    page = fetched(hint)
+    page, others = all_fetched(world)
     inside, go = threading.Event(), threading.Event()
     ingest = store.ingest
 
@@ -294,11 +294,31 @@ def test_what_is_stored_while_the_mode_is_switched_is_not_left_in_the_shadow(wor
     world.assert_complete("retreaver")
 
 
-def fetched(hint):
-    """The one page of a slice that has calls."""
-    while hint:
-        page, (hint, *_) = hint.id, [*pull.fetch(hint.id).hints, None]
-    return page
+def test_a_page_that_is_taken_just_after_the_mode_was_switched_is_not_left_in_the_shadow(world, monkeypatch):
+    page, others = all_fetched(world)
+    rows = store.rows
+
+    def switched_before(connection, *given):
+        connection.execute(text("SELECT"))
+        monkeypatch.setattr(store, "rows", rows)
+        set_mode(world, "shadow")
+        return rows(connection, *given)
+
+    monkeypatch.setattr(store, "rows", switched_before)
+    store.store(page)
+    assert world.rows("SELECT FROM shadow_calls")
+    assert finish(set_mode(world, "live")).state == "completed"
+    world.follow(others)
+    world.assert_complete("retreaver")
+
+
+def all_fetched(world):
+    """A full sync whose pages are all fetched: the one with most calls, and hints to store the others."""
+    _, waiting = runs.start("retreaver", None, "full")
+    while waiting:
+        waiting += pull.fetch(waiting.pop().id).hints
+    page, *others = world.rows("SELECT * FROM sync_pages ORDER BY length(body) DESC")
+    return page["id"], [runs.unstored(other) for other in others]
 
 
 def until(true, seconds=30):

@@ -54,8 +54,8 @@ _NEXT = _TAKE.format(
     LIMIT 1)"""
 )
 _COUNTS = ("fetched", "inserted", "updated", "unchanged", "rejected", "duplicates", "excluded")
-#: The page's books, and what they add to the run's: a page that is stored again is not counted twice. It was stored when
-#: it is written here, not when its transaction began: that may be before the mode by which it was read was set.
+#: The page's books, and what they add to the run's: a page that is stored again is not counted twice. `stored_at` is
+#: not when the transaction began: the mode by which the page was read may have been set since then.
 _STORED = """
 WITH page AS (
     SELECT id, run_id, stored_at, fetched, inserted, updated, unchanged, rejected, duplicates, excluded

@@ -59,6 +59,15 @@ class System:
         self.follow(hints)
         return self.run(run_id)
 
+    def fetched(self, provider="retreaver", name="default"):
+        """A full sync whose pages are all fetched, and none of them stored: its run, and the hints to store them."""
+        run_id, hints = runs.start(provider, name, "full")
+        waiting = list(hints)
+        while waiting:
+            waiting += pull.fetch(waiting.pop(0).id).hints
+        pages = self.rows("SELECT * FROM sync_pages WHERE run_id = :run AND state = 'fetched' ORDER BY id", run=run_id)
+        return run_id, [runs.unstored(page) for page in pages]
+
     def follow(self, hints, shuffle=None, lose=None):
         """Do what the hints say, and what comes of it, until nothing is left. Delays are not waited for."""
         waiting = list(hints)

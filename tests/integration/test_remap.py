@@ -16,7 +16,7 @@ from calltrack.cli import calltrack
 from calltrack.db.session import driver
 from calltrack.errors import FixConfiguration, RejectRecord
 from calltrack.provider import Mapper
-from calltrack.sync import deliveries, modes, operations, pull, remap, runs, shadow, store, sweep
+from calltrack.sync import deliveries, modes, operations, remap, shadow, store, sweep
 from calltrack.sync.hints import Step
 
 NOTHING = timedelta(0)
@@ -272,7 +272,8 @@ def test_in_shadow_mode_no_call_is_written_and_going_live_catches_up(world, prov
 
 def test_what_is_stored_while_the_mode_is_switched_is_not_left_in_the_shadow(world, monkeypatch):
     set_mode(world, "shadow")
-    page, others = all_fetched(world)
+    _, hints = world.fetched()
+    page = fullest_page(world)
     inside, go = threading.Event(), threading.Event()
     ingest = store.ingest
 
@@ -290,12 +291,13 @@ def test_what_is_stored_while_the_mode_is_switched_is_not_left_in_the_shadow(wor
         go.set()
         storing.result(30)
         assert finish(switching.result(30)).state == "completed"
-    world.follow(others)
+    world.follow(hints)
     world.assert_complete("retreaver")
 
 
 def test_a_page_that_is_taken_just_after_the_mode_was_switched_is_not_left_in_the_shadow(world, monkeypatch):
-    page, others = all_fetched(world)
+    _, hints = world.fetched()
+    page = fullest_page(world)
     rows = store.rows
 
     def switched_before(connection, *given):
@@ -308,17 +310,13 @@ def test_a_page_that_is_taken_just_after_the_mode_was_switched_is_not_left_in_th
     store.store(page)
     assert world.rows("SELECT FROM shadow_calls")
     assert finish(set_mode(world, "live")).state == "completed"
-    world.follow(others)
+    world.follow(hints)
     world.assert_complete("retreaver")
 
 
-def all_fetched(world):
-    """A full sync whose pages are all fetched: the one with most calls, and hints to store the others."""
-    _, waiting = runs.start("retreaver", None, "full")
-    while waiting:
-        waiting += pull.fetch(waiting.pop().id).hints
-    page, *others = world.rows("SELECT * FROM sync_pages ORDER BY length(body) DESC")
-    return page["id"], [runs.unstored(other) for other in others]
+def fullest_page(world):
+    """The page with most calls."""
+    return world.one("SELECT id FROM sync_pages ORDER BY length(body) DESC LIMIT 1")["id"]
 
 
 def until(true, seconds=30):

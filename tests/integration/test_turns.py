@@ -13,16 +13,6 @@ UPDATE sync_pages SET fetched_at = now() - interval '1 hour' + id * interval '1 
 """
 
 
-def fetched(world, name="default"):
-    """A sync of the account whose pages are all fetched, and none of them stored: its run, and the hints to store."""
-    run_id, hints = runs.start("retreaver", name, "full")
-    waiting = list(hints)
-    while waiting:
-        waiting += pull.fetch(waiting.pop(0).id).hints
-    pages = world.rows("SELECT * FROM sync_pages WHERE run_id = :run AND state = 'fetched' ORDER BY id", run=run_id)
-    return run_id, [runs.unstored(page) for page in pages]
-
-
 def stored(world, run_id):
     counted = world.one(
         "SELECT count(*) AS n FROM sync_pages WHERE run_id = :run AND state = 'stored' AND stored_at IS NOT NULL",
@@ -42,8 +32,8 @@ def told(hints):
 def test_messages_about_one_sync_store_the_pages_of_another_in_turn(system):
     world = system(records=900)
     world.add_account("retreaver", "small")
-    large, hints = fetched(world)
-    small, _ = fetched(world, "small")
+    large, hints = world.fetched()
+    small, _ = world.fetched(name="small")
     seen = []
     for _ in range(4):
         told(store.store_on(hints[0].id, "retreaver", seconds=0))
@@ -55,7 +45,7 @@ def test_messages_about_one_sync_store_the_pages_of_another_in_turn(system):
 
 def test_another_providers_pages_are_left_to_its_own_queue(system):
     world = system()
-    _, hints = fetched(world)
+    _, hints = world.fetched()
     run_id, others = runs.start("convoso", None, "full")
     for hint in others:
         pull.fetch(hint.id)
@@ -85,7 +75,7 @@ def test_slices_that_are_read_by_one_process_ask_for_storing_together(system, mo
 def test_a_run_that_stands_still_is_hinted_at_by_the_first_in_its_line(system, monkeypatch):
     monkeypatch.setattr(runs, "ABREAST", 3)
     world = system(records=900)
-    run_id, hints = fetched(world)
+    run_id, hints = world.fetched()
     world.execute(WAITING)
     assert sweep.sweep() == []  # it has progressed just now
     world.execute("UPDATE sync_runs SET progressed_at = now() - interval '1 hour'")
@@ -97,7 +87,7 @@ def test_a_run_that_stands_still_is_hinted_at_by_the_first_in_its_line(system, m
 
 def test_a_page_that_could_not_be_stored_is_tried_again_when_it_is_due(system, monkeypatch):
     world = system()
-    _, hints = fetched(world)
+    _, hints = world.fetched()
 
     def broken(*_args):
         raise RuntimeError
